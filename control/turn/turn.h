@@ -1,0 +1,152 @@
+/*
+ * The TURN server, sans I/O: requests, deletions and now_ms in; actions out. No socket, clock, log
+ * or random source inside, so every timer and every loss is a unit test and a recorded run replays
+ * bit for bit.
+ *
+ * Source     RFC 8656, RFC 8489 §9.2; requirements TURN-001 to TURN-227 as far as UDP goes.
+ * Units      now_ms: CLOCK_MONOTONIC milliseconds. wall_s: seconds since 1970, for time-limited
+ *            names and nonces only.
+ * Threads    Control thread only.
+ * Order      Actions come out in the order they must be carried out: the flows that a response
+ *            implies stand before it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/command.h"
+#include "abi/punt.h"
+#include "addr.h"
+#include "config.h"
+#include "control/store.h"
+
+struct turn_server;
+
+/* Fills `out` with unpredictable octets. The tests pass a seeded one. */
+typedef void turn_random(void *out, size_t len);
+
+/* NULL on failure with err filled. Restores what the store holds: allocations, users, nonce keys. */
+struct turn_server *turn_new(const struct config *cfg, struct store *store, turn_random *random,
+                             uint64_t now_ms, uint32_t wall_s, struct config_error *err);
+void turn_free(struct turn_server *srv);
+
+/* A new configuration (borrowed until the next one): users, limits, policy, realm. */
+bool turn_reload(struct turn_server *srv, const struct config *cfg, struct config_error *err);
+
+/*
+ * What the data plane serves; control and store keep addresses and translate at join. Call after
+ * each join with what the sections say, before turn_sync(). Allocations whose listener or relayed
+ * address is gone end.
+ */
+void turn_set_tables(struct turn_server *srv, const struct abi_listener *listeners,
+                     unsigned n_listeners, const struct abi_relay *relays, unsigned n_relays,
+                     uint64_t now_ms);
+
+enum turn_action_kind {
+	ACTION_COMMAND, /* body: one command of abi/command.h, kind `command` */
+	ACTION_BEGIN,   /* an allocation began: log it */
+	ACTION_END,     /* an allocation ended: log it; counts are in the info */
+	ACTION_REFUSED, /* a peer or a login was refused: count and log, rate-limited */
+};
+
+enum turn_end { END_EXPIRED, END_REFRESH, END_DELETED, END_STOPPED, END_ROLLED_BACK, END_GONE };
+const char *turn_end_name(enum turn_end e);
+
+struct turn_info {
+	uint64_t id; /* of the allocation, never reused while control lives; shown to operators */
+	char user[64], realm[64]; /* escaped, cut */
+	struct endpoint client, server;
+	struct endpoint relayed[2]; /* port 0: none; what clients are told */
+	uint8_t transport;
+	uint32_t expires_s; /* time left */
+	uint32_t permissions, channels;
+	uint64_t from_client_packets, from_client_octets, to_client_packets, to_client_octets;
+	uint64_t age_s;
+	enum turn_end end;
+	uint16_t code; /* ACTION_REFUSED: the STUN error */
+	struct endpoint peer;
+	char why[32];
+};
+
+struct turn_action {
+	enum turn_action_kind kind;
+	enum cmd_kind command;
+	uint32_t octets;
+	union {
+		struct turn_info info;
+		uint8_t body[sizeof(struct cmd_transmit) + CMD_OCTETS_MAX];
+	};
+};
+
+/*
+ * The next action, or NULL. Valid until the next call that takes the server non-const. The caller
+ * may leave actions in the queue when its ring is full; they stay, in order. While more than
+ * TURN_BACKLOG_MAX wait, requests are dropped unanswered (the client retransmits), counted.
+ */
+const struct turn_action *turn_next_action(struct turn_server *srv);
+void turn_pop_action(struct turn_server *srv);
+enum { TURN_BACKLOG_MAX = 4096 };
+
+/* One punted request; `octets` is the STUN message, already copied out of the ring. */
+void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_t *octets,
+                     size_t len, uint64_t now_ms, uint32_t wall_s);
+
+/* What became of a command (PUNT_ROW). */
+void turn_on_row(struct turn_server *srv, const struct punt_row *ev, uint64_t now_ms);
+
+/* Expiry and key rotation. Call at turn_deadline_ms() or later, and after any other call ask again. */
+void turn_on_time(struct turn_server *srv, uint64_t now_ms, uint32_t wall_s);
+uint64_t turn_deadline_ms(const struct turn_server *srv);
+
+/*
+ * Emits sync begin, nonce keys, realms, templates, every live flow and sync end. Incremental: call
+ * turn_sync_step() until it returns true; it stops when the action queue is full.
+ */
+void turn_sync(struct turn_server *srv, uint64_t now_ms);
+bool turn_sync_step(struct turn_server *srv, uint64_t now_ms);
+
+/* Counts of a live row, by index; H asks the region. Called while listing and at the end. */
+typedef bool turn_counts(uint32_t row, uint64_t *packets, uint64_t *octets);
+void turn_set_counts(struct turn_server *srv, turn_counts *counts);
+
+/* Operators. `after` 0 begins; returns false at the end. Filters are the caller's. */
+bool turn_list(struct turn_server *srv, uint64_t after, struct turn_info *out);
+bool turn_find(struct turn_server *srv, uint64_t id, struct turn_info *out);
+/* Peers of one allocation: i-th permission or channel; false past the end. */
+struct turn_peer {
+	struct endpoint peer; /* port 0: a permission */
+	uint16_t channel;
+	uint32_t expires_s;
+	uint64_t packets, octets; /* towards the peer */
+};
+bool turn_peer(struct turn_server *srv, uint64_t id, unsigned i, struct turn_peer *out);
+bool turn_delete(struct turn_server *srv, uint64_t id, enum turn_end why, uint64_t now_ms);
+/* Ends everything (stop without --keep). */
+void turn_end_all(struct turn_server *srv, enum turn_end why, uint64_t now_ms);
+
+/* Users added at run time live in the store; those of the file are not deletable. */
+enum turn_user_result { USER_OK, USER_EXISTS, USER_UNKNOWN, USER_FROM_FILE, USER_FULL, USER_BAD_NAME };
+enum turn_user_result turn_user_add(struct turn_server *srv, const char *name, const char *password);
+enum turn_user_result turn_user_delete(struct turn_server *srv, const char *name);
+struct turn_user_info {
+	char name[64];
+	bool from_file;
+	uint32_t allocations;
+};
+bool turn_user_list(struct turn_server *srv, unsigned i, struct turn_user_info *out);
+
+/*
+ * A time-limited credential under the first REST secret. false if there is none, or `user` does not
+ * fit. TURN-195: password = base64(HMAC-SHA1(secret, username)).
+ */
+bool turn_credential(const struct config *cfg, const char *user, uint32_t ttl_s, uint32_t wall_s,
+                     char *username, size_t username_cap, char password[32]);
+
+/* Counters of the engine: requests by method, answers by code, refusals. One list, see turn_stats.h. */
+struct turn_stat_name {
+	const char *name, *help;
+};
+unsigned turn_stats(const struct turn_server *srv, const struct turn_stat_name **names,
+                    const uint64_t **values);

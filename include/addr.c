@@ -1,0 +1,2 @@
+/* One address form: compare, print, parse. */
+#include "addr.h"

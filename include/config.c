@@ -1,0 +1,2 @@
+/* turnpike.yaml to struct, by one settings table. */
+#include "config.h"

@@ -1,0 +1,2 @@
+/* Structured, rate-limited lines. */
+#include "log.h"

@@ -1,0 +1,2 @@
+/* Whom the relay will talk to. */
+#include "policy.h"
