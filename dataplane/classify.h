@@ -1,0 +1,41 @@
+/*
+ * Frame -> one outcome (spec: DEMUX-017, the decision table). The only hot parser: Ethernet, IPv4
+ * without options and IPv6 without extension headers are parsed here; anything odd that is UDP of
+ * ours takes PATH_SLOW.
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "abi/row.h"
+#include "abi/stats.h"
+#include "dataplane/local.h"
+
+enum path {
+	PATH_CHANNEL, /* ChannelData on a listener: key in `key` */
+	PATH_PEER,    /* datagram to a relayed transport address */
+	PATH_SEND,    /* Send indication, walked: peer and data found */
+	PATH_ANSWER,  /* Binding or a request to answer or punt: answer.c decides */
+	PATH_KERNEL,
+	PATH_SLOW,     /* options, extension headers: slow.c, in the worker */
+	PATH_FRAGMENT, /* fragment of UDP: service turn */
+	PATH_ICMP,     /* ICMP error that quotes a relayed packet: service turn */
+	PATH_DROP,     /* `drop` says why */
+};
+
+/* Where things are in a parsed frame; offsets from the Ethernet header. */
+struct parsed {
+	uint8_t path;     /* enum path */
+	uint8_t family;   /* 4 or 6 */
+	uint16_t drop;    /* enum stat */
+	uint16_t udp_at;  /* UDP header */
+	uint16_t payload; /* octets of UDP payload */
+	uint16_t local;   /* listener id or relay id */
+	uint16_t peer_at, data_at, data_len; /* PATH_SEND: XOR-PEER-ADDRESS value, DATA value */
+	uint16_t channel_len;                /* PATH_CHANNEL: Length of the ChannelData */
+	struct flow_key key;                 /* PATH_CHANNEL, PATH_SEND: by client */
+};
+
+/* `frame` is contiguous, `len` octets from the Ethernet header on. Total: any octets give an outcome. */
+void classify(const struct local_table *local, const uint8_t *frame, uint32_t len,
+              const uint8_t mac[6], bool rfc5766, struct parsed *out);

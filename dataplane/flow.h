@@ -1,0 +1,82 @@
+/*
+ * Flow tables: a bucketed cuckoo table by key and a direct table by relayed port, both naming rows.
+ * Layouts in abi/row.h; rows and their cold counts lie in region D, everything else is private.
+ *
+ * Threads    One writer, the service turn. Lock-free readers, the workers, who go through a
+ *            quiescent state once per loop (QSBR). A displaced entry is copied before the old one is
+ *            cleared; a reader that misses re-reads a move counter and retries only if it changed.
+ * Lifetime   Rows are freed after the grace period; final counts are read then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/row.h"
+#include "abi/punt.h"
+#include "dataplane/dataplane.h"
+
+/* row.flags */
+enum row_flag {
+	ROW_FLAG_WIDE = 1u << 0,   /* peer address in the second line */
+	ROW_FLAG_TURNED = 1u << 1, /* the peer is one of our relayed addresses: hairpin */
+	ROW_FLAG_METERED = 1u << 2,
+	ROW_FLAG_MIRRORED = 1u << 3,
+	ROW_FLAG_MEASURED = 1u << 4,
+	ROW_FLAG_NOTIFY = 1u << 5,
+	ROW_FLAG_LEG = 1u << 6,
+	ROW_FLAG_STREAM = 1u << 7,
+	ROW_FLAG_STRICT = 1u << 8,
+	ROW_FLAG_CLIENT6 = 1u << 9, /* the client leg is IPv6 */
+	ROW_FLAG_PEER6 = 1u << 10,  /* the peer leg is IPv6 */
+};
+
+struct flow_table;
+
+/* `rows`, `rows_wide`, `foreign` are the sections of region D. `secret`: two words for the hash. */
+struct flow_table *flow_create(struct region *region, uint32_t n_rows, uint32_t n_rows_wide,
+                               unsigned n_relays, const uint64_t secret[2],
+                               struct rte_rcu_qsbr *qsbr);
+void flow_destroy(struct flow_table *t);
+
+/* --- readers --- */
+
+/* rows[i] is the row index of keys[i], or ROW_NONE. n <= 64; prefetches in stages. */
+void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, unsigned n,
+                      uint32_t *rows);
+struct row *flow_row(const struct flow_table *t, uint32_t row);
+/* The allocation row behind relayed address id and port (network order), or ROW_NONE. */
+uint32_t flow_by_port(const struct flow_table *t, uint16_t relay, uint16_t port);
+/* Counts one packet on `row` for `worker` (claims, counts in the row or in the cold array). */
+void flow_count(struct flow_table *t, uint32_t row, struct row *r, uint8_t worker, uint32_t octets);
+
+/* --- the writer --- */
+
+enum flow_result { FLOW_OK, FLOW_FULL, FLOW_NO_PARENT, FLOW_UNKNOWN };
+
+/*
+ * Compiles one flow of control's into rows: idempotent; a second set of the same key changes data
+ * and deadlines in place without a moment in which readers see neither. `adjacency` is the next hop
+ * of the row's packets (allocation: to the client; channel and permission: to the peer), `turned`
+ * marks a peer of our own. On FLOW_OK *row is the index that counts.
+ */
+enum flow_result flow_set(struct flow_table *t, const struct cmd_flow *c, uint16_t adjacency,
+                          bool turned, bool strict, uint32_t *row);
+/* Unlinks now; the row returns to the pool after the grace period, then flow_reclaim() reports it. */
+enum flow_result flow_delete(struct flow_table *t, const struct cmd_flow *c, uint64_t tag,
+                             uint16_t *adjacency);
+
+/* Rows whose grace period is over, with final counts. At most n; returns how many. */
+struct flow_final {
+	uint64_t tag;
+	uint32_t row;
+	uint64_t packets, octets;
+	uint16_t adjacency;
+};
+unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n);
+
+/* Sync: flows not set between begin and end are swept, a few per turn; true when done. */
+void flow_sync_begin(struct flow_table *t);
+bool flow_sync_end(struct flow_table *t, unsigned budget);
+
+uint32_t flow_used(const struct flow_table *t);

@@ -1,0 +1,75 @@
+/*
+ * A worker: everything a packet core does, in the order it does it (worker.c). One burst goes
+ * through in stages, each prefetching for the next; arrays stay dense.
+ *
+ * Threads    A struct worker belongs to its thread. Others reach it only through `inject` (service
+ *            turn, SP/SC) and `foreign` (other workers, MP/SC).
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "abi/ring.h"
+#include "abi/stats.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/port.h"
+#include "nonce.h"
+
+enum { WORKER_BURST = 64, WORKER_RANDOM = 4096, WORKER_INJECT_BUDGET = 64 };
+
+struct worker_tx {
+	int queue; /* ours on that port, -1: through the owner's foreign ring */
+	uint16_t n;
+	struct rte_mbuf *m[2 * WORKER_BURST];
+};
+
+struct worker {
+	struct dataplane *dp;
+	unsigned index;
+	int core; /* -1: not pinned */
+	struct {
+		uint16_t port, queue;
+	} rx[CONFIG_PORTS_MAX * 4];
+	unsigned n_rx;
+	struct worker_tx tx[CONFIG_PORTS_MAX];
+	struct rte_ring *inject, *foreign;
+	int wake_fd; /* eventfd: write when it sleeps and something was put into its rings */
+	_Atomic uint32_t sleeping;
+
+	struct stats *stats; /* in region D */
+	uint64_t now_ns;     /* CLOCK_MONOTONIC of this loop */
+	uint32_t now_s;      /* the same in seconds, what deadlines are compared with */
+	uint32_t wall_s;     /* CLOCK_REALTIME, for nonces */
+
+	struct ring_writer punt; /* to control; valid while dp->control_joined */
+	struct answer *answer;   /* templates, realms, nonce keys: answer.h */
+	struct limit *limit;     /* token buckets: limit.h */
+	struct rte_mempool *pool;  /* for frames this worker makes */
+
+	uint8_t random[WORKER_RANDOM]; /* from OpenSSL, refilled when used up: Data transaction ids, IP ids */
+	unsigned random_left;
+	uint8_t *scratch; /* one datagram of 64 KiB and headers, for slow.c */
+};
+
+int worker_init(struct worker *w, struct dataplane *dp, unsigned index);
+void worker_fini(struct worker *w);
+
+/* The loop, until dp->stop. Runs service_turn() too when the service turn has no core of its own. */
+void worker_run(struct worker *w);
+
+/*
+ * One burst of frames as they came from `port`: every one is consumed, into w->tx, a ring, the
+ * kernel or a named drop. No I/O of its own; the bench drives it without ports.
+ */
+void worker_burst(struct worker *w, const struct port *port, struct rte_mbuf **rx, unsigned n);
+
+/* Queues a finished frame for a port (or for its owner); flushes when full. Never fails: counts. */
+void worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m);
+void worker_flush(struct worker *w);
+
+/* `n` unpredictable octets. */
+void worker_random(struct worker *w, void *out, unsigned n);
+
+/* Frees and counts. */
+void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat why);
