@@ -27,7 +27,7 @@ struct prefix {
 	uint8_t len;
 };
 
-enum { ADDR_TEXT_MAX = 48, ENDPOINT_TEXT_MAX = 56 };
+enum { ADDR_TEXT_MAX = 48, ENDPOINT_TEXT_MAX = 56, PREFIX_TEXT_MAX = 52 };
 
 static inline bool addr_equal(const struct addr *a, const struct addr *b)
 {
@@ -61,7 +61,10 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 	return a->port == b->port && addr_equal(&a->addr, &b->addr);
 }
 
-/* The first `p->len` bits of `a` are those of the block. Right for any length (TURN-222). */
+/*
+ * The first `p->len` bits of `a` are those of the block. Right for any length (TURN-222). A block
+ * of IPv6 never holds an IPv4 address: ::/0 is all of IPv6, 0.0.0.0/0 all of IPv4.
+ */
 bool prefix_contains(const struct prefix *p, const struct addr *a);
 
 /*
@@ -76,9 +79,13 @@ bool endpoint_parse(const char *text, struct endpoint *out);
 /* "10.0.0.0/8", "fd00::/8", or a bare address (a block of one). Host bits must be zero. */
 bool prefix_parse(const char *text, struct prefix *out);
 
-/* "198.18.0.1/24": an interface address with its network; host bits are kept. len as in prefix. */
+/*
+ * "198.18.0.1/24": an interface address with its network; host bits are kept. Without a length it
+ * is a network of one. len as in prefix.
+ */
 bool cidr_parse(const char *text, struct prefix *out);
 
-/* Each returns `text`, NUL-terminated. Sizes: ADDR_TEXT_MAX, ENDPOINT_TEXT_MAX. */
+/* Each returns `text`, NUL-terminated, in the form that the parser above takes. */
 char *addr_print(const struct addr *a, char text[ADDR_TEXT_MAX]);
 char *endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_MAX]);
+char *prefix_print(const struct prefix *p, char text[PREFIX_TEXT_MAX]);
