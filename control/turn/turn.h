@@ -107,6 +107,21 @@ uint64_t turn_deadline_ms(const struct turn_server *srv);
 void turn_sync(struct turn_server *srv, uint64_t now_ms);
 bool turn_sync_step(struct turn_server *srv, uint64_t now_ms);
 
+/*
+ * The data plane is gone: what was sent to it and not acknowledged never will be. Allocations that
+ * wait for the final counts of their deletes end now, with the counts `turn_counts` still gives
+ * (the mapping outlives the process), and so do requests that wait for a row event, unanswered.
+ * Until the next turn_sync() commands come out as ever and need not be carried out.
+ */
+void turn_on_hangup(struct turn_server *srv, uint64_t now_ms);
+
+/* Draining: Allocate is answered 508, everything else goes on. */
+void turn_set_drain(struct turn_server *srv, bool on);
+
+/* Live allocations; those that ended, but whose ACTION_END still waits for final counts. */
+uint32_t turn_allocations(const struct turn_server *srv);
+uint32_t turn_ending(const struct turn_server *srv);
+
 /* Counts of a live row, by index; H asks the region. Called while listing and at the end. */
 typedef bool turn_counts(uint32_t row, uint64_t *packets, uint64_t *octets);
 void turn_set_counts(struct turn_server *srv, turn_counts *counts);
