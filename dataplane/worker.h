@@ -72,4 +72,4 @@ void worker_flush(struct worker *w);
 void worker_random(struct worker *w, void *out, unsigned n);
 
 /* Frees and counts. */
-void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat why);
+void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat_id why);

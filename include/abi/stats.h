@@ -8,7 +8,7 @@
 
 #include "abi/abi.h"
 
-/* X(ID, name, help). Outcomes of a received frame first; a test adds them up to rx_packets. */
+/* `enum stat_id`, because <sys/stat.h> owns the tag `stat`. X(ID, name, help). Outcomes of a received frame first; a test adds them up to rx_packets. */
 /* clang-format off */
 #define STATS_TRAFFIC(X)                                                                       \
 	X(RX_PACKETS, "rx_packets", "frames taken from the ports")                             \
@@ -101,7 +101,7 @@
 #define STATS_ALL(X) STATS_TRAFFIC(X) STATS_OUTCOME(X) STATS_DROP(X) STATS_OTHER(X)
 
 #define STAT_ENUM(id, name, help) STAT_##id,
-enum stat { STATS_ALL(STAT_ENUM) STAT_COUNT };
+enum stat_id { STATS_ALL(STAT_ENUM) STAT_COUNT };
 #undef STAT_ENUM
 
 struct stats {
@@ -114,7 +114,7 @@ struct stat_name {
 extern const struct stat_name stat_names[STAT_COUNT]; /* stats.c */
 
 /* Owner only: a relaxed load and store, no locked instruction. */
-static inline void stat_add(struct stats *s, enum stat id, uint64_t n)
+static inline void stat_add(struct stats *s, enum stat_id id, uint64_t n)
 {
 	const uint64_t now = atomic_load_explicit(&s->count[id], memory_order_relaxed);
 
@@ -122,7 +122,7 @@ static inline void stat_add(struct stats *s, enum stat id, uint64_t n)
 }
 
 /* Any process: never torn, not a consistent snapshot. */
-static inline uint64_t stat_read(const struct stats *s, enum stat id)
+static inline uint64_t stat_read(const struct stats *s, enum stat_id id)
 {
 	return atomic_load_explicit(&s->count[id], memory_order_relaxed);
 }
