@@ -38,7 +38,10 @@ typedef uint32_t store_ref;
 
 struct store;
 
-/* `found` tells whether an earlier life's records are there. */
+/*
+ * `found` tells whether an earlier life's records are there. A file with more records keeps them
+ * all (store_capacity() says how many); one with fewer grows. Errors are logged, with what to do.
+ */
 int store_open(struct store **out, const char *path, uint32_t n_records, bool *found);
 /* keep: leave the file for the next life; else unlink it. */
 void store_close(struct store *s, bool keep);
@@ -47,7 +50,7 @@ void store_close(struct store *s, bool keep);
 store_ref store_take(struct store *s);
 /* Publishes `body` (STORE_BODY octets) as the record's content. One release store. */
 void store_commit(struct store *s, store_ref ref, enum store_kind kind, const void *body);
-/* The record becomes free, by one release store. */
+/* The record becomes free, by one release store; a taken one that was never committed too. */
 void store_free(struct store *s, store_ref ref);
 
 /* The valid body, or NULL if the record is free. Valid until the second next commit to it. */
@@ -57,5 +60,5 @@ uint32_t store_generation(const struct store *s, store_ref ref);
 
 /* Next record in use after `ref` (0 to begin), or 0. */
 store_ref store_next(const struct store *s, store_ref ref);
-uint32_t store_used(const struct store *s);
+uint32_t store_used(const struct store *s); /* committed, not merely taken */
 uint32_t store_capacity(const struct store *s);
