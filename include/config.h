@@ -46,8 +46,9 @@ enum config_hugepages { HUGEPAGES_AUTO, HUGEPAGES_ON, HUGEPAGES_OFF };
 struct config_port {
 	enum config_device kind;
 	char device[CONFIG_DEVICE_MAX]; /* as written, without the kind and its colon */
-	char name[16];                  /* of the port and its exception TAP; default tp0, tp1 ... */
-	struct prefix addresses[CONFIG_PORT_ADDRESSES_MAX]; /* interface addresses, host bits kept */
+	char name[16]; /* of the port and its exception TAP; default tp0, tp1 ... */
+	struct prefix
+		addresses[CONFIG_PORT_ADDRESSES_MAX]; /* interface addresses, host bits kept */
 	unsigned n_addresses;
 	uint32_t queues; /* 0: as many as workers, as far as the device goes */
 	uint32_t mtu;    /* 0: the device's */
@@ -85,9 +86,9 @@ struct config {
 	unsigned n_users;
 	char *rest_secrets[CONFIG_REST_SECRETS_MAX];
 	unsigned n_rest_secrets;
-	char rest_separator; /* ':' */
-	char *nonce_secret;  /* NULL: keys are drawn at random and kept in the store */
-	uint32_t nonce_lifetime_s; /* 600 */
+	char rest_separator;        /* ':' */
+	char *nonce_secret;         /* NULL: keys are drawn at random and kept in the store */
+	uint32_t nonce_lifetime_s;  /* 600 */
 	bool auth_md5, auth_sha256; /* password algorithms offered: both */
 
 	uint32_t limit_allocations;          /* in total, 100000 */
@@ -95,29 +96,34 @@ struct config {
 	uint32_t limit_permissions;          /* per allocation, 1024 */
 	uint32_t limit_channels;             /* per allocation, 4096 */
 	uint32_t limit_lifetime_s;           /* longest allocation lifetime granted, 3600 */
-	uint32_t limit_binding_per_prefix;   /* Binding requests answered per /24 or /56 and second */
-	uint32_t limit_punt_per_prefix;      /* requests passed to control per prefix and second */
-	uint32_t limit_error_per_prefix;     /* 401, 400, 438 always answered per prefix and second: 64 */
-	uint32_t limit_reassembly;           /* incoming datagrams being reassembled, in all */
-	uint32_t reservation_s;              /* EVEN-PORT hold, 30 */
-	uint32_t port_rest_s;                /* a freed port rests before another user gets it, 30 */
+	uint32_t limit_binding_per_prefix; /* Binding requests answered per /24 or /56 and second */
+	uint32_t limit_punt_per_prefix;    /* requests passed to control per prefix and second */
+	uint32_t limit_error_per_prefix; /* 401, 400, 438 always answered per prefix and second: 64
+	                                  */
+	uint32_t limit_reassembly;       /* incoming datagrams being reassembled, in all */
+	uint32_t reservation_s;          /* EVEN-PORT hold, 30 */
+	uint32_t port_rest_s;            /* a freed port rests before another user gets it, 30 */
 
 	struct prefix *allow, *deny; /* peers.allow, peers.deny */
 	unsigned n_allow, n_deny;
+	struct prefix *nat64, *sixrd; /* peers.nat64, peers.sixrd (TURN-221) */
+	unsigned n_nat64, n_sixrd;
 	bool allow_loopback;
+	struct prefix *links; /* the addresses of all ports, with their networks */
+	unsigned n_links;
 
 	bool rfc5766_channels;   /* compat: numbers 0x4000..0x7FFF (TURN-100) */
 	bool strict_permissions; /* compat: TURN-108 instead of TURN-109 */
 	bool rfc3489;            /* compat: answer classic STUN Binding (STUN-133) */
 
-	uint32_t workers; /* 1 */
+	uint32_t workers;                  /* 1 */
 	int32_t cores[CONFIG_WORKERS_MAX]; /* worker i is pinned there; -1: not pinned */
 	int32_t service_core;              /* -1: the service turn runs inside worker 0 */
 	enum config_idle idle;
 	enum config_hugepages hugepages;
 	uint32_t memory_mib; /* 0: computed from ports, workers and limits */
 
-	char *software; /* SOFTWARE text; empty: left out (TURN-015) */
+	char *software;        /* SOFTWARE text; empty: left out (TURN-015) */
 	uint32_t fragment_mtu; /* IPv4 to IPv6 fragments are at most this, 1280 (TURN-141) */
 	bool ttl_decrement;    /* IPv4 to IPv4; false: reset to 64 (TURN-134) */
 
@@ -132,6 +138,13 @@ struct config_error {
 
 /* NULL on error, with err->text filled. The message never holds a secret's value. */
 struct config *config_load(const char *path, enum config_view view, struct config_error *err);
+
+/*
+ * The same from memory; `path` is for messages, for the default name, and a relative { file: PATH }
+ * starts in its directory. `text` is not kept.
+ */
+struct config *config_parse(const char *text, size_t len, const char *path, enum config_view view,
+                            struct config_error *err);
 void config_free(struct config *cfg);
 
 /* The policy over the config's own prefix arrays. */

@@ -15,7 +15,12 @@ struct policy {
 	const struct prefix *allow, *deny;
 	unsigned n_allow, n_deny;
 	bool allow_loopback; /* 127.0.0.0/8 and ::1; dangerous, off by default */
-	bool strict_tunnels; /* unused today; zero */
+	/* The network's own translators: what is in them is judged by the IPv4 inside (TURN-221).
+	 */
+	const struct prefix *nat64, *sixrd;
+	unsigned n_nat64, n_sixrd;
+	const struct prefix *links; /* own networks: their directed broadcasts are no peers */
+	unsigned n_links;
 };
 
 enum policy_verdict {
