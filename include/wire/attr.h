@@ -116,6 +116,16 @@ static inline unsigned stun_error_code(const struct stun_attr *attr, const uint8
 	return hundreds * 100 + number;
 }
 
+/* CHANGE-REQUEST (RFC 5780 §7.2). */
+enum { STUN_CHANGE_IP = 4, STUN_CHANGE_PORT = 2 };
+
+/*
+ * Length and structure are possible for an attribute of this type (STUN-020; attr.c has the table).
+ * Types without a rule pass. Text is measured, not decoded (STUN-077); whether values are in range
+ * (families, transports, channel numbers) is another question.
+ */
+bool stun_well_formed(const struct stun_attr *attr);
+
 /* ICMP (RFC 8656 §18.13). */
 struct turn_icmp {
 	uint8_t type, code;

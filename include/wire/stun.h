@@ -200,7 +200,7 @@ static inline bool stun_next_counted(struct stun_iter *it, struct stun_attr *att
 	return false;
 }
 
-/* The first attribute of a type that counts (STUN-016). false: none; *attr is then unspecified. */
+/* The first attribute of a type that counts (STUN-016). false: none, and attr->value is NULL. */
 static inline bool stun_find(const struct stun_msg *msg, uint16_t type, struct stun_attr *attr)
 {
 	struct stun_iter it = stun_attrs(msg);
@@ -208,6 +208,7 @@ static inline bool stun_find(const struct stun_msg *msg, uint16_t type, struct s
 	while (stun_next_counted(&it, attr))
 		if (attr->type == type)
 			return true;
+	*attr = (struct stun_attr){ .type = type };
 	return false;
 }
 

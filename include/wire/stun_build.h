@@ -111,21 +111,49 @@ static inline void stun_put_xor_addr(struct stun_builder *b, uint16_t type,
 		         b->buf + 4);
 }
 
+static inline void stun_put_code(struct stun_builder *b, uint16_t type, uint8_t family,
+                                 unsigned code, const char *reason)
+{
+	const size_t len = reason == NULL ? 0 : strlen(reason);
+
+	assert(code >= 300 && code <= 699 && len <= 509);
+	uint8_t *dst = stun_reserve(b, type, (uint16_t)(4 + len));
+	if (dst == NULL)
+		return;
+	dst[0] = family;
+	dst[2] = (uint8_t)(code / 100);
+	dst[3] = (uint8_t)(code % 100);
+	if (len > 0)
+		memcpy(dst + 4, reason, len);
+}
+
 /*
  * ERROR-CODE (RFC 8489 §14.8). `reason` is UTF-8 of at most 509 octets, NULL for none;
  * stun_reason() has the usual ones. `code` is 300..699.
  */
 static inline void stun_put_error(struct stun_builder *b, unsigned code, const char *reason)
 {
-	const size_t len = reason == NULL ? 0 : strlen(reason);
+	stun_put_code(b, STUN_ERROR_CODE, 0, code, reason);
+}
 
-	assert(code >= 300 && code <= 699 && len <= 509);
-	uint8_t *dst = stun_reserve(b, STUN_ERROR_CODE, (uint16_t)(4 + len));
-	if (dst == NULL)
-		return;
-	dst[2] = (uint8_t)(code / 100);
-	dst[3] = (uint8_t)(code % 100);
-	memcpy(dst + 4, reason == NULL ? "" : reason, len);
+/* ADDRESS-ERROR-CODE: why there is no relayed address of `family`, 1 or 2 (RFC 8656 §18.12). */
+static inline void stun_put_address_error(struct stun_builder *b, uint8_t family, unsigned code,
+                                          const char *reason)
+{
+	stun_put_code(b, TURN_ADDRESS_ERROR_CODE, family, code, reason);
+}
+
+/* The same for a client of RFC 3489, which knows no padding: blanks fill the reason (STUN-136). */
+static inline void stun_put_error_classic(struct stun_builder *b, unsigned code, const char *reason)
+{
+	char filled[512];
+	const size_t len = strlen(reason);
+
+	assert(len <= 509);
+	memset(filled, ' ', sizeof(filled));
+	memcpy(filled, reason, len);
+	filled[pad4(len) < 508 ? pad4(len) : 508] = '\0';
+	stun_put_error(b, code, filled);
 }
 
 /* UNKNOWN-ATTRIBUTES (STUN-039, STUN-040). */

@@ -103,6 +103,30 @@ static inline const char *stun_reason(unsigned code)
 	 STUN_BIT(TURN_RESERVATION_TOKEN) | STUN_BIT(STUN_PRIORITY) |                           \
 	 STUN_BIT(STUN_USE_CANDIDATE) | STUN_BIT(TURN_CONNECTION_ID))
 
+/*
+ * What a server takes (STUN-024, STUN-032 to STUN-035): Binding requests and indications, TURN's
+ * requests, and Send. Everything else is dropped unanswered: responses, Data, unknown methods.
+ */
+static inline bool turn_serves(uint16_t type)
+{
+	switch (type) {
+	case STUN_BINDING:
+	case STUN_BINDING | 0x0010: /* indication */
+	case TURN_ALLOCATE:
+	case TURN_REFRESH:
+	case TURN_SEND | 0x0010: /* indication */
+	case TURN_CREATE_PERMISSION:
+	case TURN_CHANNEL_BIND: return true;
+	default: return false;
+	}
+}
+
+/* With TCP allocations on, also these (STUN-034). */
+static inline bool turn_serves_tcp(uint16_t type)
+{
+	return type == TURN_CONNECT || type == TURN_CONNECTION_BIND || turn_serves(type);
+}
+
 enum { CHANNEL_HDR_LEN = 4 };
 enum {
 	CHANNEL_MIN = 0x4000,
