@@ -5,11 +5,10 @@
  */
 #pragma once
 
-#include <rte_mbuf.h>
-
 #include "abi/row.h"
 #include "abi/stats.h"
 #include "dataplane/local.h"
+#include "wire/demux.h"
 
 enum path {
 	PATH_CHANNEL, /* ChannelData on a listener: key in `key` */
@@ -25,17 +24,28 @@ enum path {
 
 /* Where things are in a parsed frame; offsets from the Ethernet header. */
 struct parsed {
-	uint8_t path;     /* enum path */
-	uint8_t family;   /* 4 or 6 */
-	uint16_t drop;    /* enum stat_id */
-	uint16_t udp_at;  /* UDP header */
-	uint16_t payload; /* octets of UDP payload */
-	uint16_t local;   /* listener id or relay id */
-	uint16_t peer_at, data_at, data_len; /* PATH_SEND: XOR-PEER-ADDRESS value, DATA value */
-	uint16_t channel_len;                /* PATH_CHANNEL: Length of the ChannelData */
-	struct flow_key key;                 /* PATH_CHANNEL, PATH_SEND: by client */
+	uint8_t path;               /* enum path */
+	uint8_t family;             /* 4 or 6 */
+	uint16_t drop;              /* enum stat */
+	uint16_t udp_at;            /* UDP header */
+	uint16_t payload;           /* octets of UDP payload */
+	uint16_t local;             /* listener id or relay id */
+	uint16_t peer_at;           /* PATH_SEND: XOR-PEER-ADDRESS value */
+	uint16_t data_at, data_len; /* PATH_CHANNEL, PATH_SEND, PATH_PEER: the application data */
+	bool dont_fragment;         /* PATH_SEND: the attribute is there */
+	/*
+	 * PATH_CHANNEL, PATH_SEND (kind by the peer's family): key of the client. PATH_PEER:
+	 * address and port are the peer's, `channel` is the relayed port in network order.
+	 */
+	struct flow_key key;
 };
 
-/* `frame` is contiguous, `len` octets from the Ethernet header on. Total: any octets give an outcome. */
+/*
+ * `frame` is contiguous, `len` octets from the Ethernet header on. Total: any octets give an
+ * outcome. `serve` is made of enum demux_serve.
+ */
 void classify(const struct local_table *local, const uint8_t *frame, uint32_t len,
-              const uint8_t mac[6], bool rfc5766, struct parsed *out);
+              const uint8_t mac[6], unsigned serve, struct parsed *out);
+
+/* enum demux_serve of a configuration: the same for every listener. */
+unsigned classify_serve(const struct config *cfg);

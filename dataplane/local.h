@@ -7,12 +7,15 @@
  */
 #pragma once
 
+#include <stdalign.h>
 #include <stdbool.h>
 
+#include "abi/abi.h"
 #include "addr.h"
 #include "config.h"
 
 enum { LOCAL_LISTENERS_MAX = 256, LOCAL_RELAYS_MAX = 256, LOCAL_ADDRESSES_MAX = 512 };
+enum { LOCAL_SLOTS = 2 * LOCAL_ADDRESSES_MAX, LOCAL_PER_ADDRESS = 8 };
 #define LOCAL_NONE UINT16_C(0xFFFF)
 
 struct local_listener {
@@ -31,21 +34,64 @@ struct local_table {
 	struct local_listener listener[LOCAL_LISTENERS_MAX];
 	struct local_relay relay[LOCAL_RELAYS_MAX];
 	unsigned n_listeners, n_relays;
-	/* What classify asks, by destination address; open addressing, keyed by the address. */
+	/*
+	 * What classify asks, by address; open addressing. A bit of `filter` is set for each home
+	 * that is taken: one test says of almost every foreign address that it is not here.
+	 */
+	uint64_t filter[LOCAL_SLOTS / 64];
 	struct local_slot {
-		struct addr addr;
+		alignas(ABI_LINE) struct addr addr;
 		bool used;
-		uint16_t relay;       /* id or LOCAL_NONE */
-		uint16_t listener[8]; /* ids with this address, LOCAL_NONE ends */
-	} slot[2 * LOCAL_ADDRESSES_MAX];
+		bool broadcast; /* of a network of ours: nobody's source; not found by local_find()
+		                 */
+		bool whole;     /* a relay address of its own: all its UDP is ours */
+		uint16_t relay; /* id or LOCAL_NONE */
+		uint16_t port_min, port_max;          /* of the relay, host order */
+		uint16_t listener[LOCAL_PER_ADDRESS]; /* ids of UDP listeners here, LOCAL_NONE ends
+		                                       */
+		uint16_t port[LOCAL_PER_ADDRESS];     /* their ports, host order */
+	} slot[LOCAL_SLOTS];
 };
 
-/* Keeps the ids of `old` (may be NULL) for what stays; what is gone becomes live = false. NULL: too many. */
+/* Keeps the ids of `old` (may be NULL) for what stays; what is gone becomes live = false. NULL: too
+ * many. */
 struct local_table *local_build(const struct config *cfg, const struct local_table *old);
 void local_free(struct local_table *t);
 
+/* Where the search for an address begins. The two halves of the 16 octets as they lie in memory. */
+static inline unsigned local_home(uint64_t high, uint64_t low)
+{
+	return (unsigned)((low ^ high * UINT64_C(0x9E3779B97F4A7C15)) *
+	                          UINT64_C(0xD6E8FEB86659FD93) >>
+	                  54);
+}
+static_assert(LOCAL_SLOTS == 1 << 10, "ten bits of hash");
+
+/* false: certainly not in the table. */
+static inline bool local_may_hold(const struct local_table *t, unsigned home)
+{
+	return t->filter[home / 64] >> (home % 64) & 1;
+}
+
+/* The slot of an address, broadcast ones too, or NULL. `home` is its local_home(). */
+const struct local_slot *local_probe(const struct local_table *t, unsigned home,
+                                     const struct addr *a);
+
 /* NULL: not an address of ours. Ports in host order below. */
 const struct local_slot *local_find(const struct local_table *t, const struct addr *a);
-uint16_t local_listener_at(const struct local_table *t, const struct local_slot *s, uint16_t port);
-/* Relay id if (address, port) is a relayed transport address, real or advertised; else LOCAL_NONE. */
+
+/* Id of the UDP listener at that port of the slot's address, or LOCAL_NONE. */
+static inline uint16_t local_listener_at(const struct local_slot *s, uint16_t port)
+{
+	for (unsigned i = 0; i < LOCAL_PER_ADDRESS && s->listener[i] != LOCAL_NONE; i++)
+		if (s->port[i] == port)
+			return s->listener[i];
+	return LOCAL_NONE;
+}
+
+/* Relay id if (address, port) is a relayed transport address, real or advertised; else LOCAL_NONE.
+ */
 uint16_t local_relay_at(const struct local_table *t, const struct addr *a, uint16_t port);
+
+/* Relay id whose real or advertised address this is, or LOCAL_NONE. */
+uint16_t local_relay_of(const struct local_table *t, const struct addr *a);

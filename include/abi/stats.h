@@ -8,7 +8,8 @@
 
 #include "abi/abi.h"
 
-/* `enum stat_id`, because <sys/stat.h> owns the tag `stat`. X(ID, name, help). Outcomes of a received frame first; a test adds them up to rx_packets. */
+/* `enum stat_id`, because <sys/stat.h> owns the tag `stat`. X(ID, name, help). Outcomes of a
+ * received frame first; a test adds them up to rx_packets. */
 /* clang-format off */
 #define STATS_TRAFFIC(X)                                                                       \
 	X(RX_PACKETS, "rx_packets", "frames taken from the ports")                             \
@@ -79,12 +80,15 @@
 	X(NO_CONTROL, "no_control", "control is not there, and the packet needs it")           \
 	X(EXCEPTION_FULL, "exception_full", "exception port over its rate, or its queue full") \
 	X(SERVICE_FULL, "service_full", "the ring to the service turn was full")               \
-	X(FOREIGN_FULL, "foreign_full", "the ring to the worker that owns the egress port was full") \
-	X(TX_FULL, "tx_full", "the port refused the frame")                                    \
 	X(NO_MBUF, "no_mbuf", "no packet buffer left")
 
-/* Not outcomes of a received frame. */
+/*
+ * Not outcomes of a received frame. TX_FULL and FOREIGN_FULL befall a frame that already has its
+ * outcome, or one that was made here.
+ */
 #define STATS_OTHER(X)                                                                         \
+	X(FOREIGN_FULL, "foreign_full", "the ring to the worker that owns the egress port was full") \
+	X(TX_FULL, "tx_full", "the port refused the frame")                                    \
 	X(INJECT_FULL, "inject_full", "replies or kernel frames lost: a worker's inject ring was full") \
 	X(FRAGMENTS_SENT, "fragments_sent", "fragments made because the egress MTU is smaller")  \
 	X(FRAGMENTED, "fragmented", "datagrams sent as fragments")                             \
