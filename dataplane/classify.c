@@ -35,7 +35,7 @@ static inline void kernel(struct parsed *out)
 	out->path = PATH_KERNEL;
 }
 
-static inline void drop(struct parsed *out, enum stat why)
+static inline void drop(struct parsed *out, enum stat_id why)
 {
 	out->path = PATH_DROP;
 	out->drop = (uint16_t)why;
@@ -201,7 +201,7 @@ static void listener(const struct look *l, const uint8_t *p, uint16_t n, struct 
 		memcpy(&out->key.channel, p, 2);
 		out->key.kind = FLOW_CHANNEL;
 		break;
-	default: drop(out, (enum stat)names[what]);
+	default: drop(out, (enum stat_id)names[what]);
 	}
 }
 

@@ -26,7 +26,7 @@ enum path {
 struct parsed {
 	uint8_t path;               /* enum path */
 	uint8_t family;             /* 4 or 6 */
-	uint16_t drop;              /* enum stat */
+	uint16_t drop;              /* enum stat_id */
 	uint16_t udp_at;            /* UDP header */
 	uint16_t payload;           /* octets of UDP payload */
 	uint16_t local;             /* listener id or relay id */

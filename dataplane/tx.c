@@ -3,7 +3,7 @@
 
 #include "dataplane/worker.h"
 
-static void give_up(struct worker *w, struct rte_mbuf **m, unsigned n, enum stat why)
+static void give_up(struct worker *w, struct rte_mbuf **m, unsigned n, enum stat_id why)
 {
 	if (n == 0)
 		return;

@@ -37,7 +37,7 @@ void worker_random(struct worker *w, void *out, unsigned n)
 	memcpy(out, w->random + w->random_left, n);
 }
 
-void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat why)
+void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat_id why)
 {
 	stat_add(w->stats, why, 1);
 	rte_pktmbuf_free(m);
@@ -45,7 +45,7 @@ void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat why)
 
 /* To the service turn, or lost under the name of the full ring. */
 static void give(struct worker *w, const struct port *port, struct rte_mbuf *m, enum give why,
-                 enum stat outcome, enum stat full)
+                 enum stat_id outcome, enum stat_id full)
 {
 	m->port = port->index;
 	if (service_give(w->dp, m, why, 0))
