@@ -10,8 +10,7 @@
 #include "config_table.h"
 #include "opaque.h"
 
-/* What `show config` prints in place of a secret. */
-static const char redacted[] = "(redacted)";
+const char config_redacted[] = "(redacted)";
 
 /* A redacted secret parses, but nobody knows what it became. */
 static bool draw(struct reading *r, unsigned line, const char *key, char **out)
@@ -77,7 +76,7 @@ static bool take(struct reading *r, const struct setting *s, unsigned line, cons
 	char form[2048], why[80];
 	uint32_t bad = 0;
 
-	if (strcmp(text, redacted) == 0)
+	if (strcmp(text, config_redacted) == 0)
 		return draw(r, line, s->key, out);
 	const enum opaque_error error = opaque_enforce(text, form, s->max + 1, &bad);
 	const size_t len = error == OPAQUE_OK ? strlen(form) : 0;

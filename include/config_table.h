@@ -13,6 +13,7 @@
 enum {
 	CONFIG_SETTINGS_MAX = 64,
 	CONFIG_KEY_MAX = 40,
+	CONFIG_QUOTE_MAX = 160,
 	CONFIG_ADVERTISE_MAX = CONFIG_RELAYS_MAX,
 	CONFIG_FILE_MAX = 64 << 20, /* octets of a configuration file */
 };
@@ -101,24 +102,50 @@ struct reading {
 bool config_fail(struct reading *r, unsigned line, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* "'TEXT' is not ..., with what config_table_allowed() says. Never for a secret. */
+bool config_fail_value(struct reading *r, const struct setting *s, const yaml_node_t *node,
+                       const char *text);
+
+/* A list or map stands where a value is expected, or the other way round. */
+bool config_fail_kind(struct reading *r, const struct setting *s, const yaml_node_t *node);
+
+/* What stood there, printable and not too long; returns `out`. */
+const char *config_quote(const char *text, char out[CONFIG_QUOTE_MAX]);
+
 /* The line where a setting was given, or 1. */
 unsigned config_line(const struct reading *r, const char *key);
+
+unsigned config_node_line(const yaml_node_t *node);
+yaml_node_t *config_node_at(struct reading *r, int id);
+bool config_node_is_empty(const yaml_node_t *node); /* `key:` with nothing behind it */
+
+/* A scalar's text, or NULL after config_fail(). */
+const char *config_read_text(struct reading *r, const char *key, const yaml_node_t *node);
 
 /* One map of settings of one scope. `group` is the part of the key before it, dot included. */
 bool config_read_map(struct reading *r, const char *group, enum setting_scope scope, void *base,
                      const yaml_node_t *node);
 
+/* An entry of a list: a map with a scope of its own, whose keys count afresh. */
+bool config_read_entry(struct reading *r, const struct setting *s, enum setting_scope scope,
+                       void *base, const yaml_node_t *node);
+
 /* One value, checked by itself. */
 bool config_read_value(struct reading *r, const struct setting *s, void *base,
                        const yaml_node_t *node);
 
-/* A scalar's text, or NULL after config_fail(). */
-const char *config_read_text(struct reading *r, const char *key, const yaml_node_t *node);
+/* One of the types that are one line of text. */
+bool config_read_scalar(struct reading *r, const struct setting *s, void *base,
+                        const yaml_node_t *node);
+bool config_read_core(const struct setting *s, const char *text, int32_t *out);
+bool config_read_opaque(struct reading *r, const struct setting *s, const yaml_node_t *node,
+                        const char *text, char **out);
 
 /* text | { file: PATH } | { env: NAME } into *out, on the heap; NULL where secrets are not wanted.
  */
 bool config_read_secret(struct reading *r, const struct setting *s, const yaml_node_t *node,
                         char **out);
+extern const char config_redacted[]; /* what stands in place of a secret */
 
 /* What no value can tell by itself; also fills in what follows from other settings. */
 bool config_check(struct reading *r);
