@@ -30,6 +30,12 @@ enum {
 };
 #define RING_LINES_MAX (UINT32_C(1) << 24)
 
+/*
+ * Lines ahead that the writer asks for ownership of: the reader's core has them, and fetching one
+ * by one as stores retire halves the rate between cores that share no cache (50 against 85 M/s).
+ */
+enum { RING_AHEAD = 16 };
+
 /* Producer part: this line, then n_lines lines. n_lines is a power of two. */
 struct ring_head {
 	alignas(ABI_LINE) _Atomic uint64_t head; /* lines published */
@@ -95,6 +101,17 @@ void ring_reader_init(struct ring_reader *r, const void *part, uint32_t n_lines,
 bool ring_room(struct ring_writer *w, uint32_t lines);
 bool ring_wake_now(struct ring_writer *w, uint32_t sleep);
 
+static inline void ring_own(const void *line)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0"
+	                 :
+	                 : "m"(*(const char *)line)); /* the builtin needs -mprfchw */
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
+
 /*
  * Room for one record, or NULL when the ring is full or the record too long (counted in
  * w->refused). The pointer is to `octets` octets in the ring, 8-aligned; fill it, reserve more if
@@ -123,6 +140,9 @@ static inline void *ring_reserve(struct ring_writer *w, uint16_t kind, uint32_t 
 	}
 	uint8_t *const line = w->lines + (size_t)at * ABI_LINE;
 
+	/* Not what the reader may still be reading. */
+	if (w->head + RING_AHEAD - w->tail_seen < w->n_lines)
+		ring_own(w->lines + (size_t)((at + RING_AHEAD) & (w->n_lines - 1)) * ABI_LINE);
 	atomic_store_explicit((_Atomic uint64_t *)line, ring_mark(kind, octets),
 	                      memory_order_relaxed);
 	w->head += lines;
@@ -132,6 +152,9 @@ static inline void *ring_reserve(struct ring_writer *w, uint16_t kind, uint32_t 
 /* Makes every reserved record visible; one release store. */
 static inline void ring_publish(struct ring_writer *w)
 {
+	/* Nothing new: do not take the line away from a reader that polls it. */
+	if (w->head == w->published)
+		return;
 	w->published = w->head;
 	atomic_store_explicit(&w->shared->head, w->head, memory_order_release);
 }
