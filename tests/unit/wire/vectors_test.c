@@ -267,7 +267,7 @@ static void test_fields(void)
 
 	EACH(v, "stun")
 	{
-		struct stun_msg msg;
+		struct stun_msg msg = { 0 };
 
 		if (strcmp(v->action, "accept") != 0)
 			continue;
@@ -483,7 +483,7 @@ static void test_rebuilt(void)
 	{
 		const json_t *keys = json_object_get(v->json, "keys"), *attr;
 		struct stun_builder b;
-		struct stun_msg msg;
+		struct stun_msg msg = { 0 };
 		size_t i;
 
 		if (strcmp(v->action, "accept") != 0 || !judge_open(v, &msg))
