@@ -3,9 +3,9 @@
  * Layouts in abi/row.h; rows and their cold counts lie in region D, everything else is private.
  *
  * Threads    One writer, the service turn. Lock-free readers, the workers, who go through a
- *            quiescent state once per loop (QSBR). A displaced entry is copied before the old one is
- *            cleared; a reader that misses re-reads a move counter and retries only if it changed.
- * Lifetime   Rows are freed after the grace period; final counts are read then.
+ *            quiescent state once per loop (QSBR). A displaced entry is copied before the old one
+ * is cleared; a reader that misses re-reads a move counter and retries only if it changed. Lifetime
+ * Rows are freed after the grace period; final counts are read then.
  */
 #pragma once
 
@@ -29,6 +29,7 @@ enum row_flag {
 	ROW_FLAG_STRICT = 1u << 8,
 	ROW_FLAG_CLIENT6 = 1u << 9, /* the client leg is IPv6 */
 	ROW_FLAG_PEER6 = 1u << 10,  /* the peer leg is IPv6 */
+	ROW_FLAG_SPILL = 1u << 11,  /* allocation: further bound peers have rows of their own */
 };
 
 struct flow_table;
@@ -39,11 +40,20 @@ struct flow_table *flow_create(struct region *region, uint32_t n_rows, uint32_t 
                                struct rte_rcu_qsbr *qsbr);
 void flow_destroy(struct flow_table *t);
 
+/*
+ * Listener and relayed addresses behind the ids, for precomputed checksums: after flow_create() and
+ * after each reload, before the next set. Ids never change what they stand for.
+ */
+struct local_table;
+void flow_use_local(struct flow_table *t, const struct local_table *local);
+
 /* --- readers --- */
 
 /* rows[i] is the row index of keys[i], or ROW_NONE. n <= 64; prefetches in stages. */
 void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, unsigned n,
                       uint32_t *rows);
+/* One key, in any order with the writer; ROW_NONE. */
+uint32_t flow_find(const struct flow_table *t, const struct flow_key *key);
 struct row *flow_row(const struct flow_table *t, uint32_t row);
 /* The allocation row behind relayed address id and port (network order), or ROW_NONE. */
 uint32_t flow_by_port(const struct flow_table *t, uint16_t relay, uint16_t port);
@@ -58,15 +68,29 @@ enum flow_result { FLOW_OK, FLOW_FULL, FLOW_NO_PARENT, FLOW_UNKNOWN };
  * Compiles one flow of control's into rows: idempotent; a second set of the same key changes data
  * and deadlines in place without a moment in which readers see neither. `adjacency` is the next hop
  * of the row's packets (allocation: to the client; channel and permission: to the peer), `turned`
- * marks a peer of our own. On FLOW_OK *row is the index that counts.
+ * marks a peer of our own. On FLOW_OK *row is the index that counts, and the set keeps the caller's
+ * use of `adjacency` until flow_reclaim() gives one back; on anything else the caller keeps it.
+ *
+ * A channel gives two directions: the client's row, and inward the first bound peer inside the
+ * allocation's row or a FLOW_BOUND_PEER row of its own. One that is bound to another peer gets a
+ * new row by one store; the old one is reported with the tag it was set with. So is what an
+ * allocation still has under it when it goes.
+ *
+ * Allocation rows count everything to the client, channel rows what the client sends by channel,
+ * permission rows what it sends by Send.
  */
 enum flow_result flow_set(struct flow_table *t, const struct cmd_flow *c, uint16_t adjacency,
                           bool turned, bool strict, uint32_t *row);
-/* Unlinks now; the row returns to the pool after the grace period, then flow_reclaim() reports it. */
+/* Unlinks now; the row returns to the pool after the grace period, then flow_reclaim() reports it.
+ * *adjacency is told for the record: workers may still use it until then. */
 enum flow_result flow_delete(struct flow_table *t, const struct cmd_flow *c, uint64_t tag,
                              uint16_t *adjacency);
 
-/* Rows whose grace period is over, with final counts. At most n; returns how many. */
+/*
+ * Rows whose grace period is over, with final counts; `adjacency` is one use given back
+ * (ADJACENCY_NONE: none). row ROW_NONE: only an adjacency that a refreshed row let go. At most n;
+ * returns how many. Nobody asked for those with tag 0.
+ */
 struct flow_final {
 	uint64_t tag;
 	uint32_t row;

@@ -69,7 +69,6 @@
 	X(REASSEMBLY_BAD, "reassembly_bad", "overlapping, oversized or late fragments")        \
 	X(ICMP_UNMATCHED, "icmp_unmatched", "ICMP error that matches no current flow")         \
 	X(ICMP_LIMITED, "icmp_limited", "ICMP errors beyond an allocation's rate")             \
-	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "next hop did not answer in time")     \
 	X(NO_ROUTE, "no_route", "no route to the destination")                                 \
 	X(LIMIT_BINDING, "limit_binding", "Binding requests beyond the prefix's rate")         \
 	X(LIMIT_ERROR, "limit_error", "401, 400 or 438 withheld from a prefix over its budget") \
@@ -83,10 +82,11 @@
 	X(NO_MBUF, "no_mbuf", "no packet buffer left")
 
 /*
- * Not outcomes of a received frame. TX_FULL and FOREIGN_FULL befall a frame that already has its
- * outcome, or one that was made here.
+ * Not outcomes of a received frame. NEIGHBOUR_UNRESOLVED, TX_FULL and FOREIGN_FULL befall a frame
+ * that already has its outcome, or one that was made here.
  */
 #define STATS_OTHER(X)                                                                         \
+	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "next hop did not answer in time")     \
 	X(FOREIGN_FULL, "foreign_full", "the ring to the worker that owns the egress port was full") \
 	X(TX_FULL, "tx_full", "the port refused the frame")                                    \
 	X(INJECT_FULL, "inject_full", "replies or kernel frames lost: a worker's inject ring was full") \

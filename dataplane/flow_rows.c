@@ -1,0 +1,153 @@
+/* Rows: taken, given back after the grace period, their last counts read then. */
+#include "dataplane/flow_table.h"
+
+#include <rte_rcu_qsbr.h>
+#include <stdlib.h>
+
+enum { GRAVES_BESIDE_ROWS = 4096 /* places for adjacencies that rows let go */ };
+
+bool flow_rows_init(struct flow_table *t)
+{
+	const size_t n = (size_t)t->n_rows + t->n_wide;
+
+	t->n_grave = (uint32_t)n + GRAVES_BESIDE_ROWS;
+	t->meta = calloc(n, sizeof(*t->meta));
+	t->free = calloc((size_t)t->n_rows + 1, sizeof(*t->free));
+	t->free_wide = calloc((size_t)t->n_wide + 1, sizeof(*t->free_wide));
+	t->grave = calloc(t->n_grave, sizeof(*t->grave));
+	if (!t->meta || !t->free || !t->free_wide || !t->grave)
+		return false;
+	/* The lowest index is taken first. */
+	for (uint32_t i = t->n_rows; i > 0; i--)
+		t->free[t->n_free++] = i - 1;
+	for (uint32_t i = t->n_wide; i > 0; i--)
+		t->free_wide[t->n_free_wide++] = (i - 1) | ROW_WIDE;
+	return true;
+}
+
+void flow_rows_fini(struct flow_table *t)
+{
+	free(t->meta);
+	free(t->free);
+	free(t->free_wide);
+	free(t->grave);
+}
+
+static struct row_counts *foreign_of(struct flow_table *t, uint32_t row)
+{
+	return row & ROW_WIDE ? &t->foreign_wide[row & ~ROW_WIDE] : &t->foreign[row];
+}
+
+uint32_t flow_row_new(struct flow_table *t, bool wide)
+{
+	if (wide ? t->n_free_wide == 0 : t->n_free == 0)
+		return ROW_NONE;
+	const uint32_t row = wide ? t->free_wide[--t->n_free_wide] : t->free[--t->n_free];
+	struct flow_meta *const m = flow_meta(t, row);
+	struct row *const r = flow_at(t, row);
+	struct row_counts *const f = foreign_of(t, row);
+	const uint8_t generation = (uint8_t)(m->generation + 1);
+
+	/* Before the row is readable: nobody counts here, and control reads what it was told. */
+	*m = (struct flow_meta){ .parent = ROW_NONE,
+		                 .twin = ROW_NONE,
+		                 .next = ROW_NONE,
+		                 .prev = ROW_NONE,
+		                 .first_child = ROW_NONE,
+		                 .state = FLOW_LIVE,
+		                 .generation = generation };
+	memset(r, 0, wide ? sizeof(struct row_wide) : sizeof(struct row));
+	r->generation = generation;
+	atomic_store_explicit(&r->owner, 0xFF, memory_order_relaxed);
+	atomic_store_explicit(&f->packets, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->octets, 0, memory_order_relaxed);
+	t->used++;
+	return row;
+}
+
+void flow_row_unused(struct flow_table *t, uint32_t row)
+{
+	flow_meta(t, row)->state = FLOW_FREE;
+	t->used--;
+	if (row & ROW_WIDE)
+		t->free_wide[t->n_free_wide++] = row;
+	else
+		t->free[t->n_free++] = row;
+}
+
+static void bury(struct flow_table *t, const struct flow_final *final)
+{
+	t->grave[t->grave_head++ % t->n_grave] =
+		(struct flow_grave){ .token = rte_rcu_qsbr_start(t->qsbr), .final = *final };
+}
+
+void flow_row_bury(struct flow_table *t, uint32_t row, uint64_t tag)
+{
+	flow_meta(t, row)->state = FLOW_DYING;
+	bury(t, &(struct flow_final){
+			.tag = tag, .row = row, .adjacency = flow_at(t, row)->adjacency });
+}
+
+bool flow_row_let_go(struct flow_table *t, uint16_t adjacency)
+{
+	/* A place for every row stays free: a delete cannot fail. */
+	if (t->n_let_go == GRAVES_BESIDE_ROWS)
+		return false;
+	t->n_let_go++;
+	bury(t, &(struct flow_final){ .row = ROW_NONE, .adjacency = adjacency });
+	return true;
+}
+
+unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n)
+{
+	unsigned done = 0;
+
+	while (done < n && t->grave_head != t->grave_tail) {
+		const struct flow_grave *const g = &t->grave[t->grave_tail % t->n_grave];
+
+		if (rte_rcu_qsbr_check(t->qsbr, g->token, false) != 1)
+			break;
+		struct flow_final *const f = &out[done++];
+
+		*f = g->final;
+		t->grave_tail++;
+		if (f->row == ROW_NONE) {
+			t->n_let_go--;
+			continue;
+		}
+		/* Nobody counts any more. */
+		const struct row *const r = flow_at(t, f->row);
+		const struct row_counts *const c = foreign_of(t, f->row);
+
+		f->packets = atomic_load_explicit(&r->counts.packets, memory_order_relaxed) +
+		             atomic_load_explicit(&c->packets, memory_order_relaxed);
+		f->octets = atomic_load_explicit(&r->counts.octets, memory_order_relaxed) +
+		            atomic_load_explicit(&c->octets, memory_order_relaxed);
+		flow_row_unused(t, f->row);
+	}
+	return done;
+}
+
+/* Claims a row for the worker that hits it first; counts in the cold array otherwise. */
+void flow_count_other(struct flow_table *t, uint32_t row, struct row *r, uint8_t worker,
+                      uint32_t octets)
+{
+	uint8_t nobody = 0xFF;
+
+	if (atomic_load_explicit(&r->owner, memory_order_relaxed) == nobody &&
+	    (atomic_compare_exchange_strong_explicit(&r->owner, &nobody, worker,
+	                                             memory_order_relaxed, memory_order_relaxed) ||
+	     nobody == worker)) {
+		flow_count_inline(t, row, r, worker, octets);
+		return;
+	}
+	struct row_counts *const f = foreign_of(t, row);
+
+	atomic_fetch_add_explicit(&f->packets, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&f->octets, octets, memory_order_relaxed);
+}
+
+void flow_count(struct flow_table *t, uint32_t row, struct row *r, uint8_t worker, uint32_t octets)
+{
+	flow_count_inline(t, row, r, worker, octets);
+}
