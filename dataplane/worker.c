@@ -11,12 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/answer.h"
+#include "dataplane/burst.h"
 #include "dataplane/classify.h"
-#include "dataplane/flow.h"
 #include "dataplane/limit.h"
 #include "dataplane/service.h"
-#include "dataplane/slow.h"
 
 enum {
 	WORKER_SERVICE_BUDGET = 32, /* units of each kind of service work in one loop */
@@ -43,66 +41,25 @@ void worker_drop(struct worker *w, struct rte_mbuf *m, enum stat_id why)
 	rte_pktmbuf_free(m);
 }
 
-/* To the service turn, or lost under the name of the full ring. */
-static void give(struct worker *w, const struct port *port, struct rte_mbuf *m, enum give why,
-                 enum stat_id outcome, enum stat_id full)
-{
-	m->port = port->index;
-	if (service_give(w->dp, m, why, 0))
-		stat_add(w->stats, outcome, 1);
-	else
-		worker_drop(w, m, full);
-}
+/* The build of the hot code for this processor; the same for all workers. */
+static burst_fn *burst_chosen = burst_v2;
 
-static void dispatch(struct worker *w, const struct port *port, struct rte_mbuf *m,
-                     const struct parsed *p)
+static void choose_burst(void)
 {
-	switch ((enum path)p->path) {
-	case PATH_CHANNEL: worker_drop(w, m, STAT_CD_UNBOUND); break;
-	case PATH_SEND: worker_drop(w, m, STAT_NO_ALLOCATION); break;
-	case PATH_PEER: worker_drop(w, m, STAT_RELAY_NO_ALLOCATION); break;
-	case PATH_ANSWER: answer_request(w, port, m, p); break;
-	case PATH_KERNEL: give(w, port, m, GIVE_KERNEL, STAT_TO_KERNEL, STAT_EXCEPTION_FULL); break;
-	case PATH_SLOW:
-		slow_relay(w, port, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len, worker_send);
-		rte_pktmbuf_free(m);
-		break;
-	case PATH_FRAGMENT:
-		give(w, port, m, GIVE_FRAGMENT, STAT_FRAGMENT_HELD, STAT_SERVICE_FULL);
-		break;
-	case PATH_ICMP:
-		/* Its outcome is the service turn's to count. */
-		m->port = port->index;
-		if (!service_give(w->dp, m, GIVE_ICMP, 0))
-			worker_drop(w, m, STAT_SERVICE_FULL);
-		break;
-	case PATH_DROP: worker_drop(w, m, p->drop); break;
-	}
+#ifdef BURST_BUILDS
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+	    __builtin_cpu_supports("fma"))
+		burst_chosen = burst_v3;
+	if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512dq"))
+		burst_chosen = burst_v4;
+#endif
 }
 
 void worker_burst(struct worker *w, const struct port *port, struct rte_mbuf **rx, unsigned n)
 {
-	uint64_t octets = 0;
-
-	w->local = __atomic_load_n(&w->dp->local, __ATOMIC_ACQUIRE);
-	for (unsigned i = 0; i < n; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(rx[i], const void *));
-	for (unsigned i = 0; i < n; i++) {
-		struct parsed p;
-
-		octets += rx[i]->pkt_len;
-		if (unlikely(rx[i]->nb_segs > 1) && rte_pktmbuf_linearize(rx[i]) != 0) {
-			worker_drop(w, rx[i], STAT_TOO_BIG);
-			continue;
-		}
-		if (port->software && port_complete_checksum(rx[i]))
-			stat_add(w->stats, STAT_CHECKSUM_COMPLETED, 1);
-		classify(w->local, rte_pktmbuf_mtod(rx[i], const uint8_t *), rx[i]->pkt_len,
-		         port->mac.addr_bytes, w->serve, &p);
-		dispatch(w, port, rx[i], &p);
-	}
-	stat_add(w->stats, STAT_RX_PACKETS, n);
-	stat_add(w->stats, STAT_RX_OCTETS, octets);
+	burst_chosen(w, port, rx, n);
 }
 
 /* Finished frames of others, to leave by our queues. */
@@ -247,6 +204,7 @@ int worker_init(struct worker *w, struct dataplane *dp, unsigned index)
 	w->index = index;
 	w->core = dp->cfg->cores[index];
 	w->serve = classify_serve(dp->cfg);
+	choose_burst();
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->stats =
 		region_find(&dp->region, SECTION_COUNTERS, (uint16_t)index, sizeof(struct stats));

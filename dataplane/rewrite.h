@@ -1,0 +1,327 @@
+/*
+ * A relayed frame rewritten in place: the headers of one leg become those of the other, the data
+ * stays where it is. Checksums are updated, never recomputed over the data (RFC 1624; DEMUX-070 to
+ * DEMUX-077), so that a wrong one stays wrong; header fields follow TURN-127 to TURN-148.
+ *
+ * The function is one, and inline: called with constants for families and wraps it becomes the
+ * straight code of that case, called with variables it is the general one (hairpin).
+ *
+ * Threads    A worker, with its own frames.
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "dataplane/adjacency.h"
+#include "dataplane/classify.h"
+#include "dataplane/flow_table.h"
+#include "dataplane/worker.h"
+#include "wire/checksum.h"
+#include "wire/turn.h"
+
+/* How the data is wrapped on a leg. */
+enum wrap { WRAP_NONE, WRAP_CHANNEL, WRAP_INDICATION };
+
+enum {
+	REWRITE_ETH = 14,
+	REWRITE_UDP = 8,
+	REWRITE_MIN_MTU6 = 1280,
+	REWRITE_DF0_MAX =
+		1260, /* IPv6 to IPv4: at most this long, and a router may cut it (TURN-142) */
+};
+
+/* The leg that leaves. */
+struct leg {
+	const uint8_t *src, *dst; /* 16-octet forms; never inside the frame */
+	uint16_t sport, dport;    /* network order */
+	uint16_t channel;         /* WRAP_CHANNEL: network order */
+	uint16_t peer_port;       /* WRAP_INDICATION: network order */
+	struct addr peer;         /* WRAP_INDICATION */
+	/* Ready-made part of the checksum change: addresses, ports and channel number of both legs.
+	 */
+	uint16_t delta;
+};
+
+enum rewrite_result {
+	REWRITE_OK,
+	REWRITE_TTL,  /* used up, IPv4 to IPv4 */
+	REWRITE_SLOW, /* too big for the next hop, or an error is due to the sender: slow.c */
+};
+
+static inline unsigned rewrite_ip_len(bool six)
+{
+	return six ? 40 : 20;
+}
+
+/* Octets in front of the data. */
+static inline unsigned rewrite_wrap_len(enum wrap wrap, bool peer6)
+{
+	switch (wrap) {
+	case WRAP_CHANNEL: return CHANNEL_HDR_LEN;
+	case WRAP_INDICATION: return peer6 ? 48 : 36;
+	default: return 0;
+	}
+}
+
+/* Words of a field of 2 octets, as they lie, of a number in host order. */
+static inline uint16_t rewrite_be(uint16_t v)
+{
+	return __builtin_bswap16(v);
+}
+
+static inline uint64_t rewrite_add16(uint64_t sum, const uint8_t *ip)
+{
+	uint32_t w[4];
+
+	memcpy(w, ip, sizeof(w));
+	return sum + w[0] + w[1] + w[2] + w[3];
+}
+
+/* The complements of 16 octets. */
+static inline uint64_t rewrite_sub16(uint64_t sum, const uint8_t *ip)
+{
+	return sum + UINT64_C(0x3FFFFFFFC) - rewrite_add16(0, ip);
+}
+
+static inline uint32_t rewrite_load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return v;
+}
+
+static inline uint64_t rewrite_load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+/*
+ * The change that comes of addresses and ports, where no row has it ready: what the frame holds
+ * away, the leg's own in. `ip` and `udp` are the headers that came.
+ */
+static inline uint64_t rewrite_legs(const uint8_t *ip, const uint8_t *udp, bool in6, bool out6,
+                                    const struct leg *leg)
+{
+	uint64_t sum = (uint64_t)leg->sport + leg->dport;
+
+	sum += (uint32_t)~rewrite_load32(udp); /* both ports */
+	if (in6)
+		sum = rewrite_sub16(rewrite_sub16(sum, ip + 8), ip + 24);
+	else
+		sum += (uint64_t)(uint32_t)~rewrite_load32(ip + 12) +
+		       (uint32_t)~rewrite_load32(ip + 16);
+	if (out6)
+		return rewrite_add16(rewrite_add16(sum, leg->src), leg->dst);
+	return sum + rewrite_load32(leg->src + 12) + rewrite_load32(leg->dst + 12);
+}
+
+/* The same for every packet of a flow, and not to be guessed (TURN-137). */
+static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg)
+{
+	const uint64_t a = rewrite_load64(leg->src) ^ rewrite_load64(leg->dst + 8);
+	const uint64_t b = rewrite_load64(leg->src + 8) ^ rewrite_load64(leg->dst);
+	const uint64_t ports = (uint64_t)leg->sport << 16 | leg->dport;
+	const uint64_t h = flow_fold(
+		flow_fold(a ^ secret, b ^ UINT64_C(0x9E3779B97F4A7C15)) ^ ports, secret | 1);
+
+	return (uint32_t)(h >> 44);
+}
+
+/* What of the header that came goes on. */
+struct rewrite_header {
+	uint8_t tos, ttl;
+	bool df;
+};
+
+static inline struct rewrite_header rewrite_header_of(const uint8_t *ip, bool six)
+{
+	if (six)
+		return (struct rewrite_header){ .tos = (uint8_t)(be16_load(ip) >> 4),
+			                        .ttl = ip[7] };
+	return (struct rewrite_header){ .tos = ip[1], .ttl = ip[8], .df = ip[6] & 0x40 };
+}
+
+static inline void rewrite_put_ip4(uint8_t *ip, const struct rewrite_header *h, uint16_t total,
+                                   uint16_t id, const struct leg *leg)
+{
+	const uint32_t w0 = 0x45u | (uint32_t)h->tos << 8 | (uint32_t)rewrite_be(total) << 16;
+	const uint32_t w1 = id | (h->df ? 0x40u << 16 : 0);
+	const uint32_t w2 = h->ttl | 17u << 8;
+	const uint32_t src = rewrite_load32(leg->src + 12), dst = rewrite_load32(leg->dst + 12);
+	const uint16_t sum = csum_finish((uint64_t)w0 + w1 + w2 + src + dst);
+	const uint64_t first = w0 | (uint64_t)w1 << 32;
+	const uint64_t second = w2 | (uint64_t)sum << 16 | (uint64_t)src << 32;
+
+	memcpy(ip, &first, 8);
+	memcpy(ip + 8, &second, 8);
+	memcpy(ip + 16, &dst, 4);
+}
+
+static inline void rewrite_put_ip6(uint8_t *ip, const struct rewrite_header *h, uint16_t payload,
+                                   uint32_t label, const struct leg *leg)
+{
+	be32_store(ip, 6u << 28 | (uint32_t)h->tos << 20 | label);
+	be32_store(ip + 4, (uint32_t)payload << 16 | 17u << 8 | h->ttl);
+	memcpy(ip + 8, leg->src, 16);
+	memcpy(ip + 24, leg->dst, 16);
+}
+
+/* A Data indication's header and attributes up to the data (RFC 8656 §11.3). Returns their sum. */
+static inline uint64_t rewrite_put_data(struct worker *w, uint8_t *p, bool peer6, uint16_t data_len,
+                                        const struct leg *leg)
+{
+	const unsigned xor_len = peer6 ? 20 : 8;
+	uint8_t *const attr = p + STUN_HDR_LEN;
+	uint8_t *const value = attr + STUN_ATTR_HDR_LEN;
+
+	be16_store(p, 0x0017);
+	be16_store(p + 2, (uint16_t)(8 + xor_len + pad4(data_len)));
+	be32_store(p + 4, STUN_COOKIE);
+	worker_random(w, p + 8, STUN_TXID_LEN);
+	be32_store(attr, (uint32_t)TURN_XOR_PEER_ADDRESS << 16 | xor_len);
+	value[0] = 0;
+	value[1] = peer6 ? TURN_FAMILY_IPV6 : TURN_FAMILY_IPV4;
+	const uint16_t port = (uint16_t)(leg->peer_port ^ rewrite_be(STUN_COOKIE >> 16));
+
+	memcpy(value + 2, &port, 2);
+	if (peer6) {
+		uint64_t x[2], key[2];
+
+		memcpy(x, leg->peer.ip, 16);
+		memcpy(key, p + 4, 16);
+		x[0] ^= key[0];
+		x[1] ^= key[1];
+		memcpy(value + 4, x, 16);
+	} else {
+		const uint32_t x =
+			rewrite_load32(leg->peer.ip + 12) ^ __builtin_bswap32(STUN_COOKIE);
+
+		memcpy(value + 4, &x, 4);
+	}
+	be32_store(value + xor_len, (uint32_t)TURN_DATA_ATTR << 16 | data_len);
+	return csum_add(0, p, peer6 ? 48 : 36);
+}
+
+/*
+ * Where the frame begins after the rewrite, and how long it is then. false: it would not fit the
+ * next hop, or there is no room in the buffer: slow.c has the long way.
+ */
+struct rewrite_plan {
+	unsigned wrap_len, pad;
+	uint32_t udp_len, ip_len; /* of the leg that leaves; IPv6: with its header */
+	int32_t start;            /* of the new frame, from the old one */
+};
+
+static inline bool rewrite_plan(struct rewrite_plan *plan, const struct rte_mbuf *m,
+                                const struct parsed *p, bool out6, enum wrap out, bool peer6,
+                                uint32_t limit)
+{
+	plan->wrap_len = rewrite_wrap_len(out, peer6);
+	plan->pad = out == WRAP_INDICATION ? -(unsigned)p->data_len & 3 : 0;
+	plan->udp_len = REWRITE_UDP + plan->wrap_len + p->data_len + plan->pad;
+	plan->ip_len = rewrite_ip_len(out6) + plan->udp_len;
+	plan->start = (int32_t)p->data_at -
+	              (int32_t)(plan->wrap_len + REWRITE_UDP + rewrite_ip_len(out6) + REWRITE_ETH);
+	return plan->ip_len <= limit && (int32_t)m->data_off + plan->start >= 0 &&
+	       (uint32_t)((int32_t)m->data_off + plan->start) + REWRITE_ETH + plan->ip_len <=
+	               m->buf_len;
+}
+
+/* MACs and type. Returns the neighbour's state; without RESOLVED the MACs are not yet right. */
+static inline unsigned rewrite_put_eth(uint8_t *eth, const struct adjacency *a, bool six)
+{
+	const uint64_t to = atomic_load_explicit(&a->mac_state, memory_order_acquire);
+	const uint64_t from = rewrite_load64(a->src_mac);
+	const uint16_t type = six ? 0xDD86 : 0x0008;
+
+	memcpy(eth, &to, 8);
+	memcpy(eth + 6, &from, 8);
+	memcpy(eth + 12, &type, 2);
+	return (unsigned)(to >> 48 & 0xFF);
+}
+
+/*
+ * The rewrite. On REWRITE_OK the frame is the one that leaves, *state that of its next hop; on
+ * anything else it is untouched. `ready`: leg->delta holds. `df`: a Send with DONT-FRAGMENT.
+ */
+static inline __attribute__((always_inline)) enum rewrite_result
+rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool in6,
+        const bool out6, const enum wrap in, const enum wrap out, const bool ready,
+        const struct leg *leg, const struct adjacency *a, unsigned *state)
+{
+	uint8_t *const frame = rte_pktmbuf_mtod(m, uint8_t *);
+	const uint8_t *const ip = frame + REWRITE_ETH;
+	const uint8_t *const udp = frame + p->udp_at;
+	const bool peer6 = out == WRAP_INDICATION && !addr_is4(&leg->peer);
+	struct rewrite_header h = rewrite_header_of(ip, in6);
+	struct rewrite_plan plan;
+	uint32_t limit = a->mtu;
+
+	if (!in6 && out6 && !h.df && limit > w->dp->cfg->fragment_mtu)
+		limit = w->dp->cfg->fragment_mtu; /* TURN-141 */
+	if (__builtin_expect(!rewrite_plan(&plan, m, p, out6, out, peer6, limit), 0))
+		return REWRITE_SLOW;
+	const bool keep_ttl = !in6 && !out6 && !w->dp->cfg->ttl_decrement;
+
+	if (__builtin_expect(h.ttl <= 1 && !keep_ttl, 0))
+		return in6 || out6 ? REWRITE_SLOW : REWRITE_TTL; /* TURN-134, TURN-135 */
+	h.ttl = keep_ttl ? 64 : (uint8_t)(h.ttl - 1);
+	if (!in6 && !out6)
+		h.df |= in == WRAP_INDICATION && p->dont_fragment; /* TURN-131 */
+	else if (in6 && !out6)
+		h.df = plan.ip_len > REWRITE_DF0_MAX; /* TURN-142 */
+
+	/* Everything that goes away is read before anything is written. */
+	const uint16_t old = csum_load(udp + 6);
+	const uint32_t trail = REWRITE_UDP + p->payload - (p->data_at - p->udp_at) - p->data_len;
+	const uint8_t *const data = frame + p->data_at;
+	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
+
+	sum += 2 * (uint64_t)rewrite_be((uint16_t)plan.udp_len);
+	sum += 2 * (uint64_t)(uint16_t)~rewrite_be((uint16_t)(REWRITE_UDP + p->payload));
+	if (in == WRAP_CHANNEL && ready)
+		sum += (uint16_t)~rewrite_be(p->data_len); /* the number is in the delta */
+	else if (in != WRAP_NONE)
+		sum = csum_sub(sum, udp + REWRITE_UDP, p->data_at - p->udp_at - REWRITE_UDP);
+	if (__builtin_expect(trail != 0, 0))
+		sum = csum_sub_at(sum, data + p->data_len, trail, p->data_len);
+
+	uint8_t *const eth = frame + plan.start;
+	uint8_t *const new_ip = eth + REWRITE_ETH;
+	uint8_t *const new_udp = new_ip + rewrite_ip_len(out6);
+	uint8_t *const wrap = new_udp + REWRITE_UDP;
+
+	if (out == WRAP_CHANNEL) {
+		const uint32_t word = leg->channel | (uint32_t)rewrite_be(p->data_len) << 16;
+
+		memcpy(wrap, &word, 4);
+		sum += ready ? rewrite_be(p->data_len) : (uint64_t)word;
+	} else if (out == WRAP_INDICATION) {
+		sum += rewrite_put_data(w, wrap, peer6, p->data_len, leg);
+		for (unsigned i = 0; i < plan.pad; i++)
+			wrap[plan.wrap_len + p->data_len + i] = 0;
+	}
+	const uint64_t u = leg->sport | (uint64_t)leg->dport << 16 |
+	                   (uint64_t)rewrite_be((uint16_t)plan.udp_len) << 32 |
+	                   (uint64_t)csum_udp_update(old, sum) << 48;
+
+	memcpy(new_udp, &u, 8);
+	if (out6)
+		rewrite_put_ip6(new_ip, &h, (uint16_t)plan.udp_len,
+		                rewrite_flow_label(w->secret, leg), leg);
+	else
+		rewrite_put_ip4(new_ip, &h, (uint16_t)plan.ip_len, w->ip_id++, leg);
+	if (!in6 && out6 && __builtin_expect(old == 0, 0)) /* DEMUX-073 */
+		csum_store(new_udp + 6,
+		           csum_udp(leg->src, leg->dst, 16, new_udp, (uint16_t)plan.udp_len));
+	*state = rewrite_put_eth(eth, a, out6);
+	m->data_off = (uint16_t)((int32_t)m->data_off + plan.start);
+	m->data_len = (uint16_t)(REWRITE_ETH + plan.ip_len);
+	m->pkt_len = REWRITE_ETH + plan.ip_len;
+	m->ol_flags = 0;
+	return REWRITE_OK;
+}
