@@ -1,0 +1,37 @@
+/*
+ * Punt rings: bound, copy out, validate, then use. Requests go to turn_on_request(), what became of
+ * commands to turn_on_row().
+ *
+ * Trust      The data plane reads the network, so control believes none of its lengths; a record
+ *            that cannot be ends the connection.
+ * Threads    Control thread only.
+ */
+#pragma once
+
+#include "abi/punt.h"
+#include "abi/ring.h"
+#include "control/stats.h"
+#include "control/turn/turn.h"
+
+struct intake {
+	struct ring_reader *rings; /* of the join */
+	unsigned n_rings;          /* 0: no data plane */
+	unsigned next;             /* the ring that is served first, in turn */
+	bool synced;               /* the data plane confirmed a sync since the join */
+	struct control_stats *stats;
+	alignas(8) uint8_t record[RING_RECORD_MAX];
+};
+
+enum intake_result {
+	INTAKE_EMPTY,
+	INTAKE_MORE,   /* the budget is used up */
+	INTAKE_TABLES, /* listeners or relays changed: read the sections, then call again */
+	INTAKE_BROKEN, /* disconnect */
+};
+
+/* Begins with the rings of a new join, or with none (NULL, 0). */
+void intake_begin(struct intake *in, struct ring_reader *rings, unsigned n_rings);
+
+/* At most `budget` records of each ring. */
+enum intake_result intake_run(struct intake *in, struct turn_server *srv, unsigned budget,
+                              uint64_t now_ns, uint32_t wall_s);
