@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "control/record.h"
+#include "control/logbook.h"
 
 /* false: no room, the action stays. */
 static bool push(struct install *in, enum cmd_kind kind, const void *body, uint32_t octets)
@@ -31,7 +31,7 @@ enum install_result install_run(struct install *in, struct turn_server *srv, uns
 
 	for (; budget > 0 && (a = turn_next_action(srv)); budget--) {
 		if (a->kind != ACTION_COMMAND)
-			record_write(a, in->stats);
+			logbook_write(a, in->stats);
 		else if (!in->ring)
 			in->stats->count[CONTROL_COMMANDS_DROPPED]++;
 		else if (push(in, a->command, a->body, a->octets))

@@ -67,13 +67,9 @@ static enum intake_result run_ring(struct intake *in, struct ring_reader *r,
 		case PUNT_REQUEST:
 			good = take_request(in, srv, (uint32_t)octets, now_ns, wall_s);
 			break;
-		case PUNT_ROW:
-			good = take_row(in, srv, (uint32_t)octets, now_ns);
-			break;
-		case PUNT_TABLES:
-			return INTAKE_TABLES;
-		default:
-			in->stats->count[CONTROL_PUNTS_UNKNOWN]++;
+		case PUNT_ROW: good = take_row(in, srv, (uint32_t)octets, now_ns); break;
+		case PUNT_TABLES: return INTAKE_TABLES;
+		default: in->stats->count[CONTROL_PUNTS_UNKNOWN]++;
 		}
 		if (!good)
 			return INTAKE_BROKEN;

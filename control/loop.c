@@ -14,15 +14,15 @@
 #include "log.h"
 
 enum {
-	INTAKE_BUDGET = 64,    /* records a ring and pump */
-	INSTALL_BUDGET = 4096, /* actions a pump */
+	INTAKE_BUDGET = 64,     /* records a ring and pump */
+	INSTALL_BUDGET = 4096,  /* actions a pump */
 	LEFTOVER_MAX = 1 << 16, /* punts read after a death: more than any ring holds */
-	LOOK_MS = 100,         /* between looks for an absent data plane */
-	FULL_MS = 1,           /* between looks at a full ring */
-	SETTLE_MS = 50,        /* until ready */
+	LOOK_MS = 100,          /* between looks for an absent data plane */
+	FULL_MS = 1,            /* between looks at a full ring */
+	SETTLE_MS = 50,         /* until ready */
 	SECOND_MS = 1000,
-	STOP_STALL_MS = 1000,  /* a stop waits no longer than this for the next acknowledgement, */
-	STOP_MAX_MS = 10000,   /* and no longer than this in all */
+	STOP_STALL_MS = 1000, /* a stop waits no longer than this for the next acknowledgement, */
+	STOP_MAX_MS = 10000,  /* and no longer than this in all */
 };
 
 static uint64_t now_ns(void)
@@ -51,7 +51,7 @@ static void arm(struct event *e, uint64_t ms)
 	event_add(e, &tv);
 }
 
-/* --- what the data plane serves ------------------------------------------------------------- */
+/* --- what the data plane serves --- */
 
 /* A private copy of a section's array: the shared one may change while it is read. */
 static void *copy_section(const struct region *d, uint16_t kind, size_t size, uint32_t want,
@@ -87,7 +87,9 @@ static void read_tables(struct control *c)
 }
 
 static const char *const transports[] = {
-	[TRANSPORT_UDP] = "udp", [TRANSPORT_TCP] = "tcp", [TRANSPORT_TLS] = "tls",
+	[TRANSPORT_UDP] = "udp",
+	[TRANSPORT_TCP] = "tcp",
+	[TRANSPORT_TLS] = "tls",
 	[TRANSPORT_DTLS] = "dtls",
 };
 
@@ -145,7 +147,7 @@ static void check_ready(struct control *c)
 	tell_supervisor(listeners);
 }
 
-/* --- joining and losing the data plane -------------------------------------------------------- */
+/* --- joining and losing the data plane --- */
 
 static void on_wake(evutil_socket_t fd, short what, void *arg);
 static void on_link(evutil_socket_t fd, short what, void *arg);
@@ -222,11 +224,8 @@ static void on_link(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	switch (join_link_poll(&c->link, loop_now_ms())) {
-	case LINK_NONE:
-		return;
-	case LINK_JOINED:
-		joined(c);
-		break;
+	case LINK_NONE: return;
+	case LINK_JOINED: joined(c); break;
 	case LINK_REFUSED:
 		c->stats.count[CONTROL_JOINS_REFUSED]++;
 		if (!c->absence_told)
@@ -262,15 +261,15 @@ static void look(struct control *c)
 			event_add(c->link_event, NULL);
 	} else if (!c->absence_told) {
 		c->absence_told = true;
-		log_info("dataplane", "absent",
-		         "socket=%s reason=\"%s\" retry_ms=%d do=\"%s\"", path, strerror(-rc), LOOK_MS,
+		log_info("dataplane", "absent", "socket=%s reason=\"%s\" retry_ms=%d do=\"%s\"",
+		         path, strerror(-rc), LOOK_MS,
 		         rc == -EACCES ? "put this user into the group of the socket"
 		                       : "start turnpike-dataplane; everything waits for it");
 	}
 	arm(c->retry_event, LOOK_MS);
 }
 
-/* --- pumping ---------------------------------------------------------------------------------- */
+/* --- pumping --- */
 
 static void stop_progress(struct control *c, enum install_result idle)
 {
@@ -288,8 +287,8 @@ static void stop_progress(struct control *c, enum install_result idle)
 	if (!c->joined || now_ms - c->stop_progress_ms > STOP_STALL_MS ||
 	    now_ms - c->stop_begun_ms > STOP_MAX_MS) {
 		if (c->joined)
-			log_warning("relay", "stop",
-			            "unacknowledged=%u counts=\"as last seen\"", left);
+			log_warning("relay", "stop", "unacknowledged=%u counts=\"as last seen\"",
+			            left);
 		turn_on_hangup(c->turn, now_ms);
 		c->install.ring = NULL;
 		while (install_run(&c->install, c->turn, INSTALL_BUDGET) == INSTALL_MORE)
@@ -378,53 +377,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		arm(c->retry_event, LOOK_MS);
 }
 
-/* --- once a second ---------------------------------------------------------------------------- */
-
-static void sample_rates(struct control *c)
-{
-	static const enum stat of[RATE_COUNT][6] = {
-		[RATE_RX_PACKETS] = { STAT_RX_PACKETS, STAT_COUNT },
-		[RATE_RX_OCTETS] = { STAT_RX_OCTETS, STAT_COUNT },
-		[RATE_TX_PACKETS] = { STAT_TX_PACKETS, STAT_COUNT },
-		[RATE_TX_OCTETS] = { STAT_TX_OCTETS, STAT_COUNT },
-		[RATE_RELAYED] = { STAT_CHANNEL_TO_PEER, STAT_SEND_TO_PEER, STAT_PEER_TO_CHANNEL,
-		                   STAT_PEER_TO_DATA, STAT_HAIRPIN, STAT_COUNT },
-		[RATE_PUNTED] = { STAT_PUNTED, STAT_COUNT },
-		[RATE_DROPPED] = { STAT_COUNT },
-	};
-	const uint64_t now_ms = loop_now_ms(), passed_ms = now_ms - c->rates.sampled_ms;
-
-	if (passed_ms < SECOND_MS - SETTLE_MS)
-		return;
-	for (unsigned r = 0; r < RATE_COUNT; r++) {
-		uint64_t total = 0;
-
-		for (unsigned i = 0; of[r][i] != STAT_COUNT; i++)
-			total += loop_stat(c, of[r][i]);
-		for (unsigned s = STAT_FRAME_SHORT; r == RATE_DROPPED && s <= STAT_NO_MBUF; s++)
-			total += loop_stat(c, (enum stat)s);
-		/* A new data plane counts from zero. */
-		c->rates.per_s[r] = total >= c->rates.total[r]
-		                            ? (double)(total - c->rates.total[r]) * 1000.0 /
-		                                      (double)passed_ms
-		                            : 0;
-		c->rates.total[r] = total;
-	}
-	c->rates.sampled_ms = now_ms;
-}
-
-uint64_t loop_stat(const struct control *c, enum stat id)
-{
-	uint64_t total = 0;
-
-	for (uint16_t i = 0; c->joined && i < c->link.n_punt; i++) {
-		const struct stats *const s =
-			region_find(&c->link.d, SECTION_COUNTERS, i, sizeof(struct stats));
-
-		total += s ? stat_read(s, id) : 0;
-	}
-	return total;
-}
+/* --- once a second --- */
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
@@ -432,11 +385,11 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	check_ready(c);
-	sample_rates(c);
+	rates_sample(&c->rates, &c->link, loop_now_ms());
 	arm(c->second_event, c->joined && !c->ready_told ? SETTLE_MS : SECOND_MS);
 }
 
-/* --- operators -------------------------------------------------------------------------------- */
+/* --- operators --- */
 
 /* What a running process cannot change. */
 static void warn_fixed(const struct config *old, const struct config *new)
@@ -509,15 +462,12 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
 	case SIGHUP:
 		loop_reload(c, &err); /* it has logged what was wrong */
 		break;
-	case SIGUSR1:
-		loop_drain(c, true);
-		break;
-	default:
-		loop_stop(c, LOOP_STOPS);
+	case SIGUSR1: loop_drain(c, true); break;
+	default: loop_stop(c, LOOP_STOPS);
 	}
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static const int signals[] = { SIGHUP, SIGUSR1, SIGTERM, SIGINT };
 enum { N_SIGNALS = sizeof(signals) / sizeof(signals[0]) };

@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "abi/stats.h"
 #include "config.h"
 #include "control/install.h"
 #include "control/intake.h"
 #include "control/join.h"
+#include "control/rates.h"
 #include "control/stats.h"
 #include "control/store.h"
 #include "control/turn/turn.h"
@@ -28,24 +28,6 @@ enum { LOOP_COMMAND_LINES = 16384 /* 1 MiB of command ring */ };
 
 enum loop_stop { LOOP_RUNS, LOOP_STOPS, LOOP_STOPS_KEEPING };
 
-/* What `status` and `watch` show as rates; sampled once a second. */
-enum loop_rate {
-	RATE_RX_PACKETS,
-	RATE_RX_OCTETS,
-	RATE_TX_PACKETS,
-	RATE_TX_OCTETS,
-	RATE_RELAYED,
-	RATE_DROPPED,
-	RATE_PUNTED,
-	RATE_COUNT
-};
-
-struct loop_rates {
-	uint64_t total[RATE_COUNT];
-	double per_s[RATE_COUNT];
-	uint64_t sampled_ms;
-};
-
 struct control {
 	struct config *cfg;
 	struct store *store;
@@ -54,9 +36,9 @@ struct control {
 	struct event_base *base;
 	struct event *link_event, *wake_event; /* of the join */
 	struct event *timer_event;             /* the engine's deadline */
-	struct event *more_event;              /* work was left over: go on after the other events */
-	struct event *retry_event;             /* ring full, or no data plane: look again */
-	struct event *second_event;            /* rates, readiness */
+	struct event *more_event;   /* work was left over: go on after the other events */
+	struct event *retry_event;  /* ring full, or no data plane: look again */
+	struct event *second_event; /* rates, readiness */
 
 	struct dp_link link;
 	bool joined;
@@ -74,7 +56,7 @@ struct control {
 
 	uint64_t started_ms;
 	uint32_t lives; /* data planes joined so far */
-	struct loop_rates rates;
+	struct rates rates;
 	struct control_stats stats;
 };
 
@@ -96,9 +78,6 @@ bool loop_reload(struct control *c, struct config_error *err);
 void loop_drain(struct control *c, bool on);
 /* Ends the run: now, or when the last counts are booked. Only the first call counts. */
 void loop_stop(struct control *c, enum loop_stop how);
-
-/* Of the joined data plane, summed over its workers; 0 without one. */
-uint64_t loop_stat(const struct control *c, enum stat id);
 
 uint64_t loop_now_ms(void);
 uint32_t loop_wall_s(void);

@@ -33,13 +33,13 @@ static const char *advice(int error)
 	switch (error) {
 	case ENOENT:
 	case ECONNREFUSED:
-		return "is turnpike running with this configuration? start it, or give another -c FILE or --socket PATH";
+		return "is turnpike running with this configuration? start it, or give another -c "
+		       "FILE or --socket PATH";
 	case EACCES:
-		return "only root, the relay's user and members of the socket's group may; try sudo";
-	case EAGAIN:
-		return "the relay has too many connections waiting; try again";
-	default:
-		return "see the relay's log";
+		return "only root, the relay's user and members of the socket's group may; try "
+		       "sudo";
+	case EAGAIN: return "the relay has too many connections waiting; try again";
+	default: return "see the relay's log";
 	}
 }
 
@@ -91,7 +91,8 @@ static char *read_line(int fd, size_t *len, struct client_error *err)
 
 	for (;;) {
 		if (n + 1 >= cap) {
-			char *const more = cap < CLIENT_REPLY_MAX ? realloc(line, cap += 65536) : NULL;
+			char *const more =
+				cap < CLIENT_REPLY_MAX ? realloc(line, cap += 65536) : NULL;
 
 			if (!more) {
 				fail(err, EXIT_CODE_FAILURE, "the reply is larger than %d octets",
@@ -107,7 +108,8 @@ static char *read_line(int fd, size_t *len, struct client_error *err)
 		if (got <= 0) {
 			fail(err, EXIT_CODE_RESOURCE, "%s",
 			     got == 0 ? "the relay hung up without an answer"
-			              : "the relay did not answer in time; is it stopped or overloaded?");
+			              : "the relay did not answer in time; is it stopped or "
+			                "overloaded?");
 			break;
 		}
 		char *const end = memchr(line + n, '\n', (size_t)got);
@@ -144,9 +146,8 @@ static json_t *take_reply(json_t *reply, struct client_error *err)
 
 json_t *client_call(int fd, const char *method, json_t *params, struct client_error *err)
 {
-	json_t *const request =
-		json_pack("{s:s, s:i, s:s, s:o*}", "jsonrpc", "2.0", "id", 1, "method", method,
-	                  "params", params);
+	json_t *const request = json_pack("{s:s, s:i, s:s, s:o*}", "jsonrpc", "2.0", "id", 1,
+	                                  "method", method, "params", params);
 	char *const text = json_dumps(request, JSON_COMPACT);
 	size_t len = 0;
 

@@ -3,13 +3,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 enum { CLIENT_REPLY_MAX = 16 * 1024 * 1024, CLIENT_TIMEOUT_S = 30 };
 
 struct client_error {
 	int status; /* what to exit with (exit.h) */
-	char text[512];
+	char text[640];
 };
 
 /* A connected socket, or -1: err says what to do. */

@@ -11,8 +11,9 @@
 
 enum {
 	PAGE_DEFAULT = 1000,
-	PAGE_MAX = 1000, /* rows of one reply; turnpikectl asks for the next page by itself */
-	SCAN_MAX = 200000, /* allocations looked at for one reply, so that a filter cannot stall calls */
+	PAGE_MAX = 1000,   /* rows of one reply; turnpikectl asks for the next page by itself */
+	SCAN_MAX = 200000, /* allocations looked at for one reply, so that a filter cannot stall
+	                      calls */
 	TTL_DEFAULT_S = 24 * 3600,
 };
 
@@ -58,9 +59,11 @@ static json_t *show_allocations(struct control *c, const struct ctl_request *req
                                 struct ctl_error *err)
 {
 	const struct ctl_value *const user = arg(req, "user"), *const client = arg(req, "client"),
-				     *const peer = arg(req, "peer"), *const limit = arg(req, "limit");
+				      *const peer = arg(req, "peer"),
+				      *const limit = arg(req, "limit");
 	struct addr client_addr = { { 0 } }, peer_addr = { { 0 } };
-	uint64_t want = limit->given ? limit->number : PAGE_DEFAULT, after = arg(req, "after")->number;
+	uint64_t want = limit->given ? limit->number : PAGE_DEFAULT,
+		 after = arg(req, "after")->number;
 	json_t *const rows = json_array();
 	struct turn_info info;
 	bool more = true;
@@ -108,8 +111,7 @@ static json_t *show_allocation(struct control *c, const struct ctl_request *req,
 	return row;
 }
 
-static json_t *show_workers(struct control *c, const struct ctl_request *req,
-                            struct ctl_error *err)
+static json_t *show_workers(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
 	(void)req, (void)err;
 	return reply_workers(c);
@@ -163,24 +165,26 @@ static json_t *user_result(enum turn_user_result r, const char *done, const char
                            struct ctl_error *err)
 {
 	switch (r) {
-	case USER_OK:
-		return json_pack("{s:s}", done, name);
+	case USER_OK: return json_pack("{s:s}", done, name);
 	case USER_EXISTS:
-		return ctl_fail(err, CTL_ERROR_EXISTS,
-		                "there is a user '%s' already; delete it first to change its password",
-		                name);
+		return ctl_fail(
+			err, CTL_ERROR_EXISTS,
+			"there is a user '%s' already; delete it first to change its password",
+			name);
 	case USER_UNKNOWN:
 		return ctl_fail(err, CTL_ERROR_NOT_FOUND, "no user '%s'; see 'show users'", name);
 	case USER_FROM_FILE:
 		return ctl_fail(err, CTL_ERROR_REFUSED,
-		                "user '%s' comes from the configuration; change auth.users there, then 'reload'",
+		                "user '%s' comes from the configuration; change auth.users there, "
+		                "then 'reload'",
 		                name);
 	case USER_FULL:
 		return ctl_fail(err, CTL_ERROR_UNAVAILABLE,
 		                "the store is full; delete users or raise limits.allocations");
 	case USER_BAD_NAME:
 		return ctl_fail(err, CTL_ERROR_PARAMS,
-		                "name or password is not valid here: no control characters, at most 508 octets");
+		                "name or password is not valid here: no control characters, at "
+		                "most 508 octets");
 	}
 	return ctl_fail(err, CTL_ERROR_INTERNAL, "unknown result");
 }
@@ -214,9 +218,9 @@ static json_t *credential(struct control *c, const struct ctl_request *req, stru
 	if (!turn_credential(c->cfg, arg(req, "user")->text, ttl_s, loop_wall_s(), username,
 	                     sizeof(username), password))
 		return ctl_fail(err, CTL_ERROR_PARAMS, "no credential for this name: too long");
-	json_t *const result = json_pack("{s:s, s:s, s:i, s:o, s:s}", "username", username,
-	                                 "password", password, "ttl", (int)ttl_s, "uris",
-	                                 reply_uris(c->cfg), "realm", c->cfg->realm);
+	json_t *const result =
+		json_pack("{s:s, s:s, s:i, s:o, s:s}", "username", username, "password", password,
+	                  "ttl", (int)ttl_s, "uris", reply_uris(c->cfg), "realm", c->cfg->realm);
 
 	OPENSSL_cleanse(password, sizeof(password));
 	return result ? result
@@ -229,7 +233,8 @@ static json_t *reload(struct control *c, const struct ctl_request *req, struct c
 
 	(void)req;
 	if (!loop_reload(c, &why))
-		return ctl_fail(err, CTL_ERROR_REFUSED, "%s; the old configuration stays", why.text);
+		return ctl_fail(err, CTL_ERROR_REFUSED, "%s; the old configuration stays",
+		                why.text);
 	return json_pack("{s:s, s:b}", "reloaded", c->cfg->path, "dataplane", c->joined);
 }
 
@@ -272,9 +277,8 @@ static json_t *describe(const struct ctl_command *cmd)
 	for (const struct ctl_param *p = cmd->params; p->type != CTL_END; p++)
 		if (!p->local)
 			json_array_append_new(params, json_pack("{s:s, s:b, s:s}", "name", p->name,
-			                                        "required",
-			                                        p->use == CTL_REQUIRED, "help",
-			                                        p->help));
+			                                        "required", p->use == CTL_REQUIRED,
+			                                        "help", p->help));
 	return json_pack("{s:s, s:s, s:s, s:s, s:o}", "command", cmd->name, "usage",
 	                 ctl_usage(cmd, usage, sizeof(usage)), "level",
 	                 cmd->level == CTL_ADMIN ? "admin" : "read", "help", cmd->help, "params",
@@ -344,9 +348,10 @@ json_t *ctl_run(struct control *c, enum ctl_level level, const struct ctl_reques
 		                req->command->name);
 	if (level < needed(req)) {
 		c->stats.count[CONTROL_CTL_DENIED]++;
-		return ctl_fail(err, CTL_ERROR_DENIED,
-		                "'%s' needs the admin level: root or the user turnpike-control runs as",
-		                req->command->name);
+		return ctl_fail(
+			err, CTL_ERROR_DENIED,
+			"'%s' needs the admin level: root or the user turnpike-control runs as",
+			req->command->name);
 	}
 	json_t *const result = body(c, req, err);
 

@@ -10,28 +10,37 @@ enum { DAY_S = 24 * 3600 };
 
 /* Names of words that stand in their place are shown in capitals. */
 const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
-	[CTL_STATUS] = { "status", CTL_READ, false, "one screen: is it up, how full, how busy",
-	                 "Versions, uptimes, whether the data plane is joined, allocations and rows "
+	[CTL_STATUS] = { "status",
+	                 CTL_READ,
+	                 false,
+	                 "one screen: is it up, how full, how busy",
+	                 "Versions, uptimes, whether the data plane is joined, allocations and "
+	                 "rows "
 	                 "against their limits, listeners, relayed addresses and rates of the last "
 	                 "second.",
 	                 { { 0 } } },
-	[CTL_SHOW_ALLOCATIONS] =
-		{ "show allocations", CTL_READ, false, "allocations, oldest first",
-	          "Filters add up. Long lists come in pages: --after takes the id of the last row "
-	          "seen.",
-	          {
-			  { "user", CTL_TEXT, CTL_OPTION, false, 1, CTL_TEXT_MAX - 1, NULL,
-	                    "only of this user; for time-limited names the part behind the "
-	                    "time is enough" },
-			  { "client", CTL_ADDRESS, CTL_OPTION, false, 0, 0, NULL,
-	                    "only of clients at this address" },
-			  { "peer", CTL_ADDRESS, CTL_OPTION, false, 0, 0, NULL,
-	                    "only with a permission or channel for this address" },
-			  { "limit", CTL_NUMBER, CTL_OPTION, false, 1, 100000, NULL,
-	                    "at most so many rows (1000)" },
-			  { "after", CTL_NUMBER, CTL_OPTION, false, 0, INT64_MAX, NULL,
-	                    "begin behind this id" },
-		  } },
+	[CTL_SHOW_ALLOCATIONS] = { "show allocations",
+	                           CTL_READ,
+	                           false,
+	                           "allocations, oldest first",
+	                           "Filters add up. Long lists come in pages: --after takes the id "
+	                           "of the last row "
+	                           "seen.",
+	                           {
+					   { "user", CTL_TEXT, CTL_OPTION, false, 1,
+	                                     CTL_TEXT_MAX - 1, NULL,
+	                                     "only of this user; for time-limited names the part "
+	                                     "behind the "
+	                                     "time is enough" },
+					   { "client", CTL_ADDRESS, CTL_OPTION, false, 0, 0, NULL,
+	                                     "only of clients at this address" },
+					   { "peer", CTL_ADDRESS, CTL_OPTION, false, 0, 0, NULL,
+	                                     "only with a permission or channel for this address" },
+					   { "limit", CTL_NUMBER, CTL_OPTION, false, 1, 100000,
+	                                     NULL, "at most so many rows (1000)" },
+					   { "after", CTL_NUMBER, CTL_OPTION, false, 0, INT64_MAX,
+	                                     NULL, "begin behind this id" },
+				   } },
 	[CTL_SHOW_ALLOCATION] = { "show allocation",
 	                          CTL_READ,
 	                          false,
@@ -57,18 +66,18 @@ const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
 	                          "next hops: address, MAC, state, rows that use them",
 	                          NULL,
 	                          { { 0 } } },
-	[CTL_SHOW_COUNTERS] =
-		{ "show counters",
-	          CTL_READ,
-	          false,
-	          "every counter by name",
-	          "Sums over all workers since the data plane or the control process started.",
-	          { { "match", CTL_TEXT, CTL_OPTIONAL, false, 1, 64, NULL,
-	              "only names that contain this" },
-	            { "nonzero", CTL_FLAG, CTL_OPTION, false, 0, 0, NULL,
-	              "leave out what is zero" },
-	            { "describe", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
-	              "with a line of explanation each" } } },
+	[CTL_SHOW_COUNTERS] = { "show counters",
+	                        CTL_READ,
+	                        false,
+	                        "every counter by name",
+	                        "Sums over all workers since the data plane or the control process "
+	                        "started.",
+	                        { { "match", CTL_TEXT, CTL_OPTIONAL, false, 1, 64, NULL,
+	                            "only names that contain this" },
+	                          { "nonzero", CTL_FLAG, CTL_OPTION, false, 0, 0, NULL,
+	                            "leave out what is zero" },
+	                          { "describe", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
+	                            "with a line of explanation each" } } },
 	[CTL_SHOW_CONFIG] = { "show config",
 	                      CTL_READ,
 	                      false,
@@ -90,42 +99,47 @@ const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
 	                            NULL,
 	                            { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
 	                                "as `show allocations` prints it" } } },
-	[CTL_ADD_USER] =
-		{ "add user",
-	          CTL_ADMIN,
-	          false,
-	          "a user beside those of the configuration",
-	          "Kept across a restart of the control process, gone after a clean stop. A password "
-	          "of - is read from standard input, so that it stands in no process list.",
-	          { { "name", CTL_TEXT, CTL_REQUIRED, false, 1, 508, NULL, "of the user" },
-	            { "password", CTL_TEXT, CTL_REQUIRED, false, 1, CTL_TEXT_MAX - 1, NULL,
-	              "or - to read it from standard input" } } },
-	[CTL_DELETE_USER] =
-		{ "delete user",
-	          CTL_ADMIN,
-	          false,
-	          "a user made by `add user`",
-	          "Its allocations live on until they are not refreshed.",
-	          { { "name", CTL_TEXT, CTL_REQUIRED, false, 1, 508, NULL, "of the user" } } },
-	[CTL_CREDENTIAL] =
-		{ "credential", CTL_ADMIN, false, "a time-limited credential, to paste somewhere",
-	          "Made under the first of auth.rest-secrets. The name it prints is the one to log in "
-	          "with.",
-	          {
-			  { "user", CTL_TEXT, CTL_REQUIRED, false, 1, 400, NULL,
-	                    "whom it is for; any name" },
-			  { "ttl", CTL_SECONDS, CTL_OPTION, false, 1, 366 * DAY_S, NULL,
-	                    "how long it is valid (24h)" },
-			  { "ice-servers", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
-	                    "print the iceServers object for a browser" },
-			  { "uclient", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
-	                    "print a command line for turnutils_uclient" },
-		  } },
+	[CTL_ADD_USER] = { "add user",
+	                   CTL_ADMIN,
+	                   false,
+	                   "a user beside those of the configuration",
+	                   "Kept across a restart of the control process, gone after a clean stop. "
+	                   "A password "
+	                   "of - is read from standard input, so that it stands in no process "
+	                   "list.",
+	                   { { "name", CTL_TEXT, CTL_REQUIRED, false, 1, 508, NULL, "of the user" },
+	                     { "password", CTL_TEXT, CTL_REQUIRED, false, 1, CTL_TEXT_MAX - 1, NULL,
+	                       "or - to read it from standard input" } } },
+	[CTL_DELETE_USER] = { "delete user",
+	                      CTL_ADMIN,
+	                      false,
+	                      "a user made by `add user`",
+	                      "Its allocations live on until they are not refreshed.",
+	                      { { "name", CTL_TEXT, CTL_REQUIRED, false, 1, 508, NULL,
+	                          "of the user" } } },
+	[CTL_CREDENTIAL] = { "credential",
+	                     CTL_ADMIN,
+	                     false,
+	                     "a time-limited credential, to paste somewhere",
+	                     "Made under the first of auth.rest-secrets. The name it prints is the "
+	                     "one to log in "
+	                     "with.",
+	                     {
+				     { "user", CTL_TEXT, CTL_REQUIRED, false, 1, 400, NULL,
+	                               "whom it is for; any name" },
+				     { "ttl", CTL_SECONDS, CTL_OPTION, false, 1, 366 * DAY_S, NULL,
+	                               "how long it is valid (24h)" },
+				     { "ice-servers", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
+	                               "print the iceServers object for a browser" },
+				     { "uclient", CTL_FLAG, CTL_OPTION, true, 0, 0, NULL,
+	                               "print a command line for turnutils_uclient" },
+			     } },
 	[CTL_RELOAD] = { "reload",
 	                 CTL_ADMIN,
 	                 false,
 	                 "read the configuration file again, both processes",
-	                 "A file with an error is refused and the old configuration stays. The same as "
+	                 "A file with an error is refused and the old configuration stays. The "
+	                 "same as "
 	                 "signal HUP.",
 	                 { { 0 } } },
 	[CTL_SET_LOG_LEVEL] = { "set log-level",
@@ -134,7 +148,8 @@ const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
 	                        "of the control process, until it restarts",
 	                        NULL,
 	                        { { "level", CTL_WORD, CTL_REQUIRED, false, 0, 0,
-	                            "error warning info debug", "least important line to write" } } },
+	                            "error warning info debug",
+	                            "least important line to write" } } },
 	[CTL_WATCH] = { "watch",
 	                CTL_READ,
 	                true,
@@ -219,16 +234,11 @@ static bool word_listed(const char *words, const char *text, size_t len)
 static uint64_t unit_s(char unit)
 {
 	switch (unit) {
-	case 's':
-		return 1;
-	case 'm':
-		return 60;
-	case 'h':
-		return 3600;
-	case 'd':
-		return DAY_S;
-	default:
-		return 0;
+	case 's': return 1;
+	case 'm': return 60;
+	case 'h': return 3600;
+	case 'd': return DAY_S;
+	default: return 0;
 	}
 }
 
@@ -287,16 +297,14 @@ bool ctl_take_text(const struct ctl_param *p, const char *text, size_t len, stru
 			return complain(why, "'%s' must be one of: %s", p->name, p->words);
 		break;
 	case CTL_NUMBER:
-	case CTL_SECONDS:
-		return ctl_take_number(p, read_number(p, text, len), out, why);
+	case CTL_SECONDS: return ctl_take_number(p, read_number(p, text, len), out, why);
 	case CTL_ADDRESS:
 		if (!addr_parse(v.text, &addr))
 			return complain(why, "'%s' must be an IPv4 or IPv6 address", p->name);
 		addr_print(&addr, v.text);
 		break;
 	case CTL_FLAG:
-	case CTL_END:
-		return complain(why, "'%s' is a flag and takes no value", p->name);
+	case CTL_END: return complain(why, "'%s' is a flag and takes no value", p->name);
 	}
 	*out = v;
 	return true;

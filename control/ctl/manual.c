@@ -8,7 +8,8 @@
 static const struct {
 	const char *option, *help;
 } globals[] = {
-	{ "-c FILE", "configuration of the relay to talk to (TURNPIKE_CONFIG, else /etc/turnpike/turnpike.yaml)" },
+	{ "-c FILE", "configuration of the relay to talk to (TURNPIKE_CONFIG, else "
+	             "/etc/turnpike/turnpike.yaml)" },
 	{ "--socket PATH", "its control socket, where the file cannot be read" },
 	{ "--json", "the result as it came, for scripts" },
 	{ "--version", "version, and the end" },
@@ -137,7 +138,8 @@ void manual_page(FILE *out)
 	      ".SH NAME\nturnpikectl \\- operate a turnpike relay\n.SH SYNOPSIS\n.B turnpikectl\n"
 	      "[\\-c FILE | \\-\\-socket PATH] [\\-\\-json] COMMAND...\n.SH DESCRIPTION\n"
 	      "Talks to the control socket of a running relay, control.sock in its run directory:\n"
-	      "newline\\-delimited JSON\\-RPC 2.0 over a UNIX stream socket. Who is asking is known from\n"
+	      "newline\\-delimited JSON\\-RPC 2.0 over a UNIX stream socket. Who is asking is "
+	      "known from\n"
 	      "the socket itself. Root and the user the control process runs as have the level\n"
 	      ".I admin;\nmembers of the socket's group may\n.I read.\n.SH OPTIONS\n",
 	      out);
@@ -226,7 +228,8 @@ void manual_completion(FILE *out)
 	fputs("\t)\n"
 	      "\tfor name in \"${names[@]}\"; do\n"
 	      "\t\tcase $name in\n"
-	      "\t\t${words:+\"$words \"}*) next=${name#\"${words:+$words }\"}; options+=(\"${next%% *}\") ;;\n"
+	      "\t\t${words:+\"$words \"}*) next=${name#\"${words:+$words }\"}; "
+	      "options+=(\"${next%% *}\") ;;\n"
 	      "\t\tesac\n"
 	      "\tdone\n"
 	      "\tCOMPREPLY=($(compgen -W \"${options[*]}\" -- \"$cur\"))\n"

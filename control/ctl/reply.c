@@ -30,7 +30,9 @@ static json_t *address(const uint8_t ip[16])
 static const char *transport_name(unsigned transport)
 {
 	static const char *const names[] = {
-		[TRANSPORT_UDP] = "udp", [TRANSPORT_TCP] = "tcp", [TRANSPORT_TLS] = "tls",
+		[TRANSPORT_UDP] = "udp",
+		[TRANSPORT_TCP] = "tcp",
+		[TRANSPORT_TLS] = "tls",
 		[TRANSPORT_DTLS] = "dtls",
 	};
 
@@ -68,9 +70,9 @@ json_t *reply_peers(struct control *c, uint64_t id)
 		json_t *const row = json_object();
 
 		json_object_set_new(row, "kind", json_string(p.channel ? "channel" : "permission"));
-		json_object_set_new(row, "peer", p.peer.port ? endpoint(&p.peer) : address(p.peer.addr.ip));
-		json_object_set_new(row, "channel",
-		                    p.channel ? number(p.channel) : json_null());
+		json_object_set_new(row, "peer",
+		                    p.peer.port ? endpoint(&p.peer) : address(p.peer.addr.ip));
+		json_object_set_new(row, "channel", p.channel ? number(p.channel) : json_null());
 		json_object_set_new(row, "expires_s", number(p.expires_s));
 		json_object_set_new(row, "to_peer", amount(p.packets, p.octets));
 		json_array_append_new(peers, row);
@@ -116,15 +118,14 @@ static json_t *dataplane_status(const struct control *c)
 	if (!life)
 		return json_pack("{s:b, s:i}", "joined", 0, "lives", (int)c->lives);
 	snprintf(generation, sizeof(generation), "%016" PRIx64, c->link.d.generation);
-	return json_pack("{s:b, s:b, s:b, s:i, s:s, s:I, s:f, s:i, s:b, s:i, s:i}", "joined", 1,
-	                 "synced", c->intake.synced && !c->syncing, "ready",
-	                 (int)(atomic_load(&life->ready) != 0), "pid", (int)c->link.pid,
-	                 "generation", generation, "uptime_s",
-	                 (json_int_t)since_s(atomic_load(&life->started_ns)), "heartbeat_s",
-	                 since_s(atomic_load(&life->turn_ns)), "workers",
-	                 (int)atomic_load(&life->n_workers), "hugepages",
-	                 (int)(atomic_load(&life->hugepages) != 0), "config_epoch",
-	                 (int)atomic_load(&life->config_epoch), "lives", (int)c->lives);
+	return json_pack(
+		"{s:b, s:b, s:b, s:i, s:s, s:I, s:f, s:i, s:b, s:i, s:i}", "joined", 1, "synced",
+		c->intake.synced && !c->syncing, "ready", (int)(atomic_load(&life->ready) != 0),
+		"pid", (int)c->link.pid, "generation", generation, "uptime_s",
+		(json_int_t)since_s(atomic_load(&life->started_ns)), "heartbeat_s",
+		since_s(atomic_load(&life->turn_ns)), "workers", (int)atomic_load(&life->n_workers),
+		"hugepages", (int)(atomic_load(&life->hugepages) != 0), "config_epoch",
+		(int)atomic_load(&life->config_epoch), "lives", (int)c->lives);
 }
 
 static json_t *listeners_status(const struct control *c)
@@ -132,9 +133,8 @@ static json_t *listeners_status(const struct control *c)
 	const struct life *const life = life_of(c);
 	json_t *const all = json_array();
 	uint32_t n = 0;
-	const struct abi_listener *const l =
-		table_of(c, SECTION_LISTENERS, sizeof(*l),
-	                 life ? atomic_load(&life->n_listeners) : 0, &n);
+	const struct abi_listener *const l = table_of(
+		c, SECTION_LISTENERS, sizeof(*l), life ? atomic_load(&life->n_listeners) : 0, &n);
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct endpoint at = { .port = l[i].port };
@@ -201,25 +201,25 @@ json_t *reply_status(struct control *c)
 {
 	const struct life *const life = life_of(c);
 
-	return json_pack("{s:s, s:s, s:s, s:{s:i, s:o, s:b, s:s}, s:o, s:{s:i, s:i, s:i}, s:{s:i, s:i},"
-	                 " s:{s:i, s:i}, s:o, s:o, s:o}",
-	                 "version", TURNPIKE_VERSION, "name", c->cfg->name, "state", state_name(c),
-	                 "control", "pid", (int)getpid(), "uptime_s",
-	                 number((loop_now_ms() - c->started_ms) / 1000), "draining", c->draining,
-	                 "log-level", log_level_name(log_get_level()), "dataplane",
-	                 dataplane_status(c), "allocations", "live",
-	                 (int)turn_allocations(c->turn), "max", (int)c->cfg->limit_allocations,
-	                 "max_per_user", (int)c->cfg->limit_allocations_per_user, "rows", "used",
-	                 life ? (int)atomic_load(&life->flows) : 0, "max",
-	                 life ? (int)atomic_load(&life->flows_max) : 0, "store", "used",
-	                 (int)store_used(c->store), "max", (int)store_capacity(c->store),
-	                 "listeners", listeners_status(c), "relays", relays_status(c), "rates",
-	                 rates_status(c));
+	return json_pack(
+		"{s:s, s:s, s:s, s:{s:i, s:o, s:b, s:s}, s:o, s:{s:i, s:i, s:i}, s:{s:i, s:i},"
+		" s:{s:i, s:i}, s:o, s:o, s:o}",
+		"version", TURNPIKE_VERSION, "name", c->cfg->name, "state", state_name(c),
+		"control", "pid", (int)getpid(), "uptime_s",
+		number((loop_now_ms() - c->started_ms) / 1000), "draining", c->draining,
+		"log-level", log_level_name(log_get_level()), "dataplane", dataplane_status(c),
+		"allocations", "live", (int)turn_allocations(c->turn), "max",
+		(int)c->cfg->limit_allocations, "max_per_user",
+		(int)c->cfg->limit_allocations_per_user, "rows", "used",
+		life ? (int)atomic_load(&life->flows) : 0, "max",
+		life ? (int)atomic_load(&life->flows_max) : 0, "store", "used",
+		(int)store_used(c->store), "max", (int)store_capacity(c->store), "listeners",
+		listeners_status(c), "relays", relays_status(c), "rates", rates_status(c));
 }
 
 json_t *reply_workers(struct control *c)
 {
-	static const enum stat shown[] = { STAT_RX_PACKETS, STAT_RX_OCTETS, STAT_TX_PACKETS,
+	static const enum stat_id shown[] = { STAT_RX_PACKETS, STAT_RX_OCTETS, STAT_TX_PACKETS,
 		                           STAT_TX_OCTETS,  STAT_PUNTED,    STAT_SLEEPS };
 	const struct life *const life = life_of(c);
 	const uint32_t n = life ? atomic_load(&life->n_workers) : 0;
@@ -233,9 +233,9 @@ json_t *reply_workers(struct control *c)
 		if (!s)
 			continue;
 		for (unsigned d = STAT_FRAME_SHORT; d <= STAT_NO_MBUF; d++)
-			dropped += stat_read(s, (enum stat)d);
+			dropped += stat_read(s, (enum stat_id)d);
 		for (unsigned r = STAT_CHANNEL_TO_PEER; r <= STAT_HAIRPIN; r++)
-			relayed += stat_read(s, (enum stat)r);
+			relayed += stat_read(s, (enum stat_id)r);
 		json_object_set_new(row, "worker", i < n ? number(i) : json_string("service"));
 		for (unsigned k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
 			json_object_set_new(row, stat_names[shown[k]].name,
@@ -250,8 +250,9 @@ json_t *reply_workers(struct control *c)
 static const char *device_name(unsigned kind)
 {
 	static const char *const names[] = {
-		[DEVICE_PCI] = "pci",     [DEVICE_AF_PACKET] = "af_packet", [DEVICE_AF_XDP] = "af_xdp",
-		[DEVICE_MEMIF] = "memif", [DEVICE_VDEV] = "vdev",
+		[DEVICE_PCI] = "pci",       [DEVICE_AF_PACKET] = "af_packet",
+		[DEVICE_AF_XDP] = "af_xdp", [DEVICE_MEMIF] = "memif",
+		[DEVICE_VDEV] = "vdev",
 	};
 
 	return kind <= DEVICE_VDEV ? names[kind] : "?";
@@ -279,27 +280,28 @@ json_t *reply_ports(struct control *c)
 	const struct life *const life = life_of(c);
 	json_t *const rows = json_array();
 	uint32_t n = 0;
-	const struct abi_port *const p = table_of(c, SECTION_PORTS, sizeof(*p),
-	                                          life ? atomic_load(&life->n_ports) : 0, &n);
+	const struct abi_port *const p =
+		table_of(c, SECTION_PORTS, sizeof(*p), life ? atomic_load(&life->n_ports) : 0, &n);
 
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(
-			rows,
-			json_pack("{s:o, s:s, s:o, s:o, s:i, s:i, s:b, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		                  "name", foreign_text(p[i].name, sizeof(p[i].name)), "kind",
-		                  device_name(p[i].kind), "device",
-		                  foreign_text(p[i].device, sizeof(p[i].device)), "mac",
-		                  mac(p[i].mac), "mtu", (int)p[i].mtu, "queues", (int)p[i].n_queues,
-		                  "link", (int)(atomic_load(&p[i].link_up) != 0), "speed_mbps",
-		                  (int)atomic_load(&p[i].speed_mbps), "rx_packets",
-		                  number(atomic_load(&p[i].rx_packets)), "rx_octets",
-		                  number(atomic_load(&p[i].rx_octets)), "tx_packets",
-		                  number(atomic_load(&p[i].tx_packets)), "tx_octets",
-		                  number(atomic_load(&p[i].tx_octets)), "rx_missed",
-		                  number(atomic_load(&p[i].rx_missed)), "tx_errors",
-		                  number(atomic_load(&p[i].tx_errors)), "from_kernel",
-		                  number(atomic_load(&p[i].tap_in)), "to_kernel",
-		                  number(atomic_load(&p[i].tap_out))));
+		json_array_append_new(rows,
+		                      json_pack("{s:o, s:s, s:o, s:o, s:i, s:i, s:b, s:i, s:o, "
+		                                "s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		                                "name", foreign_text(p[i].name, sizeof(p[i].name)),
+		                                "kind", device_name(p[i].kind), "device",
+		                                foreign_text(p[i].device, sizeof(p[i].device)),
+		                                "mac", mac(p[i].mac), "mtu", (int)p[i].mtu,
+		                                "queues", (int)p[i].n_queues, "link",
+		                                (int)(atomic_load(&p[i].link_up) != 0),
+		                                "speed_mbps", (int)atomic_load(&p[i].speed_mbps),
+		                                "rx_packets", number(atomic_load(&p[i].rx_packets)),
+		                                "rx_octets", number(atomic_load(&p[i].rx_octets)),
+		                                "tx_packets", number(atomic_load(&p[i].tx_packets)),
+		                                "tx_octets", number(atomic_load(&p[i].tx_octets)),
+		                                "rx_missed", number(atomic_load(&p[i].rx_missed)),
+		                                "tx_errors", number(atomic_load(&p[i].tx_errors)),
+		                                "from_kernel", number(atomic_load(&p[i].tap_in)),
+		                                "to_kernel", number(atomic_load(&p[i].tap_out))));
 	return json_pack("{s:o}", "ports", rows);
 }
 
@@ -311,9 +313,8 @@ json_t *reply_neighbours(struct control *c)
 	uint32_t n = 0, n_ports = 0;
 	const struct abi_neighbour *const all =
 		table_of(c, SECTION_NEIGHBOURS, sizeof(*all), UINT32_MAX, &n);
-	const struct abi_port *const ports =
-		table_of(c, SECTION_PORTS, sizeof(*ports), life ? atomic_load(&life->n_ports) : 0,
-	                 &n_ports);
+	const struct abi_port *const ports = table_of(
+		c, SECTION_PORTS, sizeof(*ports), life ? atomic_load(&life->n_ports) : 0, &n_ports);
 
 	for (uint32_t i = 0; i < n; i++) {
 		const uint32_t state = atomic_load(&all[i].state);
@@ -350,7 +351,8 @@ json_t *reply_counters(struct control *c, const char *match, bool nonzero)
 	const unsigned n = turn_stats(c->turn, &names, &values);
 
 	for (unsigned i = 0; i < STAT_COUNT; i++)
-		put_counter(out, stat_names[i].name, loop_stat(c, (enum stat)i), match, nonzero);
+		put_counter(out, stat_names[i].name, rates_stat(&c->link, (enum stat_id)i), match,
+		            nonzero);
 	for (unsigned i = 0; i < n; i++)
 		put_counter(out, names[i].name, values[i], match, nonzero);
 	for (unsigned i = 0; i < CONTROL_STAT_COUNT; i++)
@@ -402,7 +404,8 @@ json_t *reply_uris(const struct config *cfg)
 		endpoint_print(&at, text);
 		snprintf(uri, sizeof(uri), "%s:%s?transport=%s",
 		         l->transport >= TRANSPORT_TLS ? "turns" : "turn", text,
-		         l->transport == TRANSPORT_UDP || l->transport == TRANSPORT_DTLS ? "udp" : "tcp");
+		         l->transport == TRANSPORT_UDP || l->transport == TRANSPORT_DTLS ? "udp"
+		                                                                         : "tcp");
 		json_array_append_new(uris, json_string(uri));
 	}
 	return uris;

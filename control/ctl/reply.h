@@ -1,6 +1,6 @@
 /*
- * Rows of the control process's and the data plane's state as JSON. Names, once shown, stay: scripts
- * read them. turnpikectl turns them into text.
+ * Rows of the control process's and the data plane's state as JSON. Names, once shown, stay:
+ * scripts read them. turnpikectl turns them into text.
  *
  * Threads    Control thread only.
  */

@@ -9,11 +9,11 @@ static const struct {
 	enum ctl_error_code code;
 	const char *kind;
 } kinds[] = {
-	{ CTL_ERROR_DENIED, "denied" },           { CTL_ERROR_NOT_FOUND, "not-found" },
-	{ CTL_ERROR_EXISTS, "exists" },           { CTL_ERROR_UNAVAILABLE, "unavailable" },
-	{ CTL_ERROR_REFUSED, "refused" },         { CTL_ERROR_BUSY, "busy" },
-	{ CTL_ERROR_PARSE, "not-json" },          { CTL_ERROR_INVALID, "not-a-request" },
-	{ CTL_ERROR_METHOD, "unknown-command" },  { CTL_ERROR_PARAMS, "usage" },
+	{ CTL_ERROR_DENIED, "denied" },          { CTL_ERROR_NOT_FOUND, "not-found" },
+	{ CTL_ERROR_EXISTS, "exists" },          { CTL_ERROR_UNAVAILABLE, "unavailable" },
+	{ CTL_ERROR_REFUSED, "refused" },        { CTL_ERROR_BUSY, "busy" },
+	{ CTL_ERROR_PARSE, "not-json" },         { CTL_ERROR_INVALID, "not-a-request" },
+	{ CTL_ERROR_METHOD, "unknown-command" }, { CTL_ERROR_PARAMS, "usage" },
 	{ CTL_ERROR_INTERNAL, "internal" },
 };
 
@@ -70,7 +70,8 @@ static bool take_params(struct ctl_request *req, json_t *params, struct ctl_erro
 		ctl_fail(err, CTL_ERROR_PARAMS, "params must be an object with names");
 		return false;
 	}
-	json_object_foreach(params, name, given) {
+	json_object_foreach(params, name, given)
+	{
 		const int i = ctl_param_find(c, name, strlen(name));
 
 		if (i < 0 || c->params[i].local) {
@@ -125,8 +126,7 @@ static bool take_object(struct ctl_request *req, json_t *root, struct ctl_error 
 	return take_params(req, json_object_get(root, "params"), err);
 }
 
-bool ctl_request_parse(struct ctl_request *req, const char *line, size_t len,
-                       struct ctl_error *err)
+bool ctl_request_parse(struct ctl_request *req, const char *line, size_t len, struct ctl_error *err)
 {
 	json_error_t where;
 	json_t *const root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);

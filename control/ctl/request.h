@@ -3,7 +3,8 @@
  *
  *   {"jsonrpc":"2.0","id":1,"method":"show allocation","params":{"id":7}}
  *   {"jsonrpc":"2.0","id":1,"result":{"id":7,...}}
- *   {"jsonrpc":"2.0","id":1,"error":{"code":2,"message":"no allocation 8","data":{"kind":"not-found"}}}
+ *   {"jsonrpc":"2.0","id":1,"error":{"code":2,"message":"no allocation
+ * 8","data":{"kind":"not-found"}}}
  *
  * A request without id is a notification: done, not answered. Batches are refused.
  * Threads    Pure functions over the line.
@@ -21,8 +22,9 @@ enum ctl_error_code {
 	CTL_ERROR_NOT_FOUND = 2,
 	CTL_ERROR_EXISTS = 3,
 	CTL_ERROR_UNAVAILABLE = 4,
-	CTL_ERROR_REFUSED = 5, /* asked for something that cannot be: a file with errors, a full table */
-	CTL_ERROR_BUSY = 6,    /* too many connections */
+	CTL_ERROR_REFUSED =
+		5, /* asked for something that cannot be: a file with errors, a full table */
+	CTL_ERROR_BUSY = 6, /* too many connections */
 	CTL_ERROR_PARSE = -32700,
 	CTL_ERROR_INVALID = -32600,
 	CTL_ERROR_METHOD = -32601,

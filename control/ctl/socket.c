@@ -299,9 +299,10 @@ static int bind_at(const struct ctl_socket *s, struct config_error *err)
 		return -1;
 	}
 	if (s->group != getegid() && chown(s->path, (uid_t)-1, s->group) < 0)
-		log_warning("control-socket", "group",
-		            "socket=%s gid=%u error=\"%s\" do=\"add this process's user to the group\"",
-		            s->path, (unsigned)s->group, strerror(errno));
+		log_warning(
+			"control-socket", "group",
+			"socket=%s gid=%u error=\"%s\" do=\"add this process's user to the group\"",
+			s->path, (unsigned)s->group, strerror(errno));
 	return fd;
 }
 

@@ -19,8 +19,8 @@ struct ctl_socket;
 enum {
 	CTL_CLIENTS_MAX = 64,
 	CTL_CLIENTS_ADMIN = 8,
-	CTL_WRITE_TIMEOUT_S = 10,  /* no octet of a reply taken for so long */
-	CTL_READ_TIMEOUT_S = 300,  /* nothing asked for so long */
+	CTL_WRITE_TIMEOUT_S = 10, /* no octet of a reply taken for so long */
+	CTL_READ_TIMEOUT_S = 300, /* nothing asked for so long */
 };
 
 /* Binds and listens; a socket left behind is replaced (the store's lock proves it is nobody's). */

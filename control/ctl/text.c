@@ -68,30 +68,23 @@ static char *cell(const json_t *value, char out[CELL_MAX])
 
 	snprintf(out, CELL_MAX, "-");
 	switch (value ? json_typeof(value) : JSON_NULL) {
-	case JSON_STRING:
-		snprintf(out, CELL_MAX, "%s", json_string_value(value));
-		break;
+	case JSON_STRING: snprintf(out, CELL_MAX, "%s", json_string_value(value)); break;
 	case JSON_INTEGER:
 		snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
 		break;
-	case JSON_REAL:
-		snprintf(out, CELL_MAX, "%.1f", json_real_value(value));
-		break;
+	case JSON_REAL: snprintf(out, CELL_MAX, "%.1f", json_real_value(value)); break;
 	case JSON_TRUE:
-	case JSON_FALSE:
-		snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
-		break;
+	case JSON_FALSE: snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no"); break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item) {
+		json_array_foreach(value, i, item)
+		{
 			if (n < CELL_MAX)
-				n += (size_t)snprintf(out + n, CELL_MAX - n, "%s%s", n ? "," : "",
-				                      json_string_value(item)
-				                              ? json_string_value(item)
-				                              : "?");
+				n += (size_t)snprintf(
+					out + n, CELL_MAX - n, "%s%s", n ? "," : "",
+					json_string_value(item) ? json_string_value(item) : "?");
 		}
 		break;
-	default:
-		break;
+	default: break;
 	}
 	return out;
 }
@@ -114,7 +107,8 @@ static void table(FILE *out, const json_t *rows, const struct column *columns)
 
 	for (; columns[n].head; n++) {
 		width[n] = (int)strlen(columns[n].head);
-		json_array_foreach(rows, i, row) {
+		json_array_foreach(rows, i, row)
+		{
 			const int w = (int)strlen(cell(at(row, columns[n].path), text));
 
 			width[n] = w > width[n] ? w : width[n];
@@ -122,10 +116,8 @@ static void table(FILE *out, const json_t *rows, const struct column *columns)
 	}
 	for (unsigned k = 0; k < n; k++)
 		pad(out, columns[k].head, width[k], columns[k].right, k + 1 == n);
-	json_array_foreach(rows, i, row)
-		for (unsigned k = 0; k < n; k++)
-			pad(out, cell(at(row, columns[k].path), text), width[k], columns[k].right,
-			    k + 1 == n);
+	json_array_foreach(rows, i, row) for (unsigned k = 0; k < n; k++) pad(
+		out, cell(at(row, columns[k].path), text), width[k], columns[k].right, k + 1 == n);
 }
 
 static const struct column allocations[] = {
@@ -155,7 +147,7 @@ static const struct column peers[] = {
 };
 
 static const struct column workers[] = {
-	{ "WORKER", "worker", true },      { "RX", "rx_packets", true },
+	{ "WORKER", "worker", true },       { "RX", "rx_packets", true },
 	{ "RX-OCTETS", "rx_octets", true }, { "TX", "tx_packets", true },
 	{ "TX-OCTETS", "tx_octets", true }, { "RELAYED", "relayed", true },
 	{ "PUNTED", "punted", true },       { "DROPPED", "dropped", true },
@@ -180,7 +172,7 @@ static const struct column ports[] = {
 };
 
 static const struct column neighbours[] = {
-	{ "ADDRESS", "address", false }, { "MAC", "mac", false }, { "STATE", "state", false },
+	{ "ADDRESS", "address", false }, { "MAC", "mac", false },  { "STATE", "state", false },
 	{ "PORT", "port", false },       { "ROWS", "rows", true }, { NULL, NULL, false },
 };
 
@@ -249,7 +241,8 @@ static void status(FILE *out, const json_t *r)
 	of(out, "rows", r, "rows.used", "rows.max");
 	of(out, "store", r, "store.used", "store.max");
 	fprintf(out, "%-14s%s\n", "listeners", cell(at(r, "listeners"), text));
-	json_array_foreach(at(r, "relays"), i, item) {
+	json_array_foreach(at(r, "relays"), i, item)
+	{
 		const bool same = strcmp(text_at(item, "address"), text_at(item, "advertise")) == 0;
 
 		fprintf(out, "%-14s%s ports %lld-%lld%s%s\n", i ? "" : "relay from",
@@ -314,12 +307,12 @@ void text_counters(FILE *out, const json_t *result, bool described)
 	json_t *value;
 	int width = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)result, name, value)
-		width = (int)strlen(name) > width ? (int)strlen(name) : width;
+	json_object_foreach((json_t *)(uintptr_t)result, name, value) width =
+		(int)strlen(name) > width ? (int)strlen(name) : width;
 	json_object_foreach((json_t *)(uintptr_t)result, name, value)
 		fprintf(out, "%-*s  %*lld%s%s\n", width, name, described ? 12 : 0,
-		        (long long)json_integer_value(value), described ? "  " : "",
-		        described ? describe(name) : "");
+	                (long long)json_integer_value(value), described ? "  " : "",
+	                described ? describe(name) : "");
 }
 
 static void credential(FILE *out, const json_t *r)
@@ -333,9 +326,9 @@ static void credential(FILE *out, const json_t *r)
 
 void text_ice_servers(FILE *out, const json_t *r)
 {
-	json_t *const servers = json_pack("{s:[{s:O, s:O, s:O}]}", "iceServers", "urls",
-	                                  at(r, "uris"), "username", at(r, "username"),
-	                                  "credential", at(r, "password"));
+	json_t *const servers =
+		json_pack("{s:[{s:O, s:O, s:O}]}", "iceServers", "urls", at(r, "uris"), "username",
+	                  at(r, "username"), "credential", at(r, "password"));
 
 	json_dumpf(servers, out, JSON_INDENT(2));
 	fputc('\n', out);
@@ -358,11 +351,12 @@ void text_uclient(FILE *out, const json_t *r)
 			const char *const p = strchr(end, ':');
 
 			if (p)
-				snprintf(port, sizeof(port), "%.*s", (int)strcspn(p + 1, "?"), p + 1);
+				snprintf(port, sizeof(port), "%.*s", (int)strcspn(p + 1, "?"),
+				         p + 1);
 		}
 	}
-	fprintf(out, "turnutils_uclient -p %s -u '%s' -w '%s' -y %s\n", port, text_at(r, "username"),
-	        text_at(r, "password"), host);
+	fprintf(out, "turnutils_uclient -p %s -u '%s' -w '%s' -y %s\n", port,
+	        text_at(r, "username"), text_at(r, "password"), host);
 }
 
 static void help(FILE *out, const json_t *r)
@@ -377,53 +371,27 @@ static void help(FILE *out, const json_t *r)
 void text_print(FILE *out, enum ctl_id id, const json_t *r)
 {
 	switch (id) {
-	case CTL_STATUS:
-		status(out, r);
-		break;
-	case CTL_SHOW_ALLOCATIONS:
-		table(out, at(r, "allocations"), allocations);
-		break;
-	case CTL_SHOW_ALLOCATION:
-		allocation(out, r);
-		break;
-	case CTL_SHOW_WORKERS:
-		table(out, at(r, "workers"), workers);
-		break;
-	case CTL_SHOW_PORTS:
-		table(out, at(r, "ports"), ports);
-		break;
-	case CTL_SHOW_NEIGHBOURS:
-		table(out, at(r, "neighbours"), neighbours);
-		break;
-	case CTL_SHOW_COUNTERS:
-		text_counters(out, r, false);
-		break;
-	case CTL_SHOW_CONFIG:
-		fputs(text_at(r, "yaml"), out);
-		break;
-	case CTL_SHOW_USERS:
-		table(out, at(r, "users"), users);
-		break;
+	case CTL_STATUS: status(out, r); break;
+	case CTL_SHOW_ALLOCATIONS: table(out, at(r, "allocations"), allocations); break;
+	case CTL_SHOW_ALLOCATION: allocation(out, r); break;
+	case CTL_SHOW_WORKERS: table(out, at(r, "workers"), workers); break;
+	case CTL_SHOW_PORTS: table(out, at(r, "ports"), ports); break;
+	case CTL_SHOW_NEIGHBOURS: table(out, at(r, "neighbours"), neighbours); break;
+	case CTL_SHOW_COUNTERS: text_counters(out, r, false); break;
+	case CTL_SHOW_CONFIG: fputs(text_at(r, "yaml"), out); break;
+	case CTL_SHOW_USERS: table(out, at(r, "users"), users); break;
 	case CTL_DELETE_ALLOCATION:
 		fprintf(out, "allocation %lld ended\n", (long long)number_at(r, "deleted"));
 		break;
-	case CTL_ADD_USER:
-		fprintf(out, "user %s added\n", text_at(r, "added"));
-		break;
-	case CTL_DELETE_USER:
-		fprintf(out, "user %s deleted\n", text_at(r, "deleted"));
-		break;
-	case CTL_CREDENTIAL:
-		credential(out, r);
-		break;
+	case CTL_ADD_USER: fprintf(out, "user %s added\n", text_at(r, "added")); break;
+	case CTL_DELETE_USER: fprintf(out, "user %s deleted\n", text_at(r, "deleted")); break;
+	case CTL_CREDENTIAL: credential(out, r); break;
 	case CTL_RELOAD:
 		fprintf(out, "%s taken%s\n", text_at(r, "reloaded"),
 		        json_is_true(at(r, "dataplane")) ? ", the data plane is told"
 		                                         : "; there is no data plane to tell");
 		break;
-	case CTL_SET_LOG_LEVEL:
-		fprintf(out, "log level is %s\n", text_at(r, "log-level"));
-		break;
+	case CTL_SET_LOG_LEVEL: fprintf(out, "log level is %s\n", text_at(r, "log-level")); break;
 	case CTL_DRAIN:
 		fprintf(out, "%s, %lld allocations left\n",
 		        json_is_true(at(r, "draining")) ? "draining: no new allocations"
@@ -431,23 +399,21 @@ void text_print(FILE *out, enum ctl_id id, const json_t *r)
 		        (long long)number_at(r, "allocations"));
 		break;
 	case CTL_STOP:
-		fprintf(out, "%s\n", json_is_true(at(r, "keep")) ? "stopping, allocations are kept"
-		                                                  : "stopping");
+		fprintf(out, "%s\n",
+		        json_is_true(at(r, "keep")) ? "stopping, allocations are kept"
+		                                    : "stopping");
 		break;
-	case CTL_HELP:
-		help(out, r);
-		break;
+	case CTL_HELP: help(out, r); break;
 	case CTL_WATCH:
 	case CTL_COMPLETION:
-	case CTL_COMMAND_COUNT:
-		break;
+	case CTL_COMMAND_COUNT: break;
 	}
 }
 
 void text_watch_head(FILE *out)
 {
-	fprintf(out, "%-8s  %11s  %9s  %9s  %9s  %9s  %9s  %9s  %9s\n", "TIME", "ALLOCATIONS", "IN/s",
-	        "IN-bit/s", "OUT/s", "OUT-bit/s", "RELAYED/s", "DROPPED/s", "REQUEST/s");
+	fprintf(out, "%-8s  %11s  %9s  %9s  %9s  %9s  %9s  %9s  %9s\n", "TIME", "ALLOCATIONS",
+	        "IN/s", "IN-bit/s", "OUT/s", "OUT-bit/s", "RELAYED/s", "DROPPED/s", "REQUEST/s");
 }
 
 static double delta(const json_t *before, const json_t *now, const char *name, double passed_s)

@@ -253,7 +253,8 @@ static json_t *call_pages(int fd, const struct invocation *in, struct client_err
 	do {
 		json_t *const params = params_of(in);
 
-		json_object_set_new(params, "limit", json_integer(left < PAGE_ROWS ? left : PAGE_ROWS));
+		json_object_set_new(params, "limit",
+		                    json_integer(left < PAGE_ROWS ? left : PAGE_ROWS));
 		if (after)
 			json_object_set(params, "after", after);
 		json_t *const page = client_call(fd, in->command->name, params, err);
@@ -279,7 +280,8 @@ static json_t *call_pages(int fd, const struct invocation *in, struct client_err
 
 static int watch(int fd, const struct invocation *in)
 {
-	const struct ctl_value *const interval = arg(in, "interval"), *const count = arg(in, "count");
+	const struct ctl_value *const interval = arg(in, "interval"), *const count =
+									      arg(in, "count");
 	const uint64_t step_s = interval->given ? interval->number : 1;
 	struct client_error err;
 	json_t *before = NULL;

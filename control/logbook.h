@@ -10,4 +10,4 @@
 #include "control/turn/turn.h"
 
 /* Any action that is not a command. */
-void record_write(const struct turn_action *a, struct control_stats *stats);
+void logbook_write(const struct turn_action *a, struct control_stats *stats);

@@ -1,4 +1,4 @@
-#include "control/record.h"
+#include "control/logbook.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static void refused(const struct turn_info *info)
 	         info->why);
 }
 
-void record_write(const struct turn_action *a, struct control_stats *stats)
+void logbook_write(const struct turn_action *a, struct control_stats *stats)
 {
 	switch (a->kind) {
 	case ACTION_BEGIN:
@@ -78,7 +78,6 @@ void record_write(const struct turn_action *a, struct control_stats *stats)
 		stats->count[CONTROL_REFUSALS]++;
 		refused(&a->info);
 		break;
-	case ACTION_COMMAND:
-		break;
+	case ACTION_COMMAND: break;
 	}
 }
