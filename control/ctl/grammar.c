@@ -365,6 +365,21 @@ static unsigned distance(const char *a, const char *b)
 	return row[n];
 }
 
+/* "sh alloc" abbreviates "show allocations": word by word a beginning. */
+static bool abbreviates(const char *name, const char *known)
+{
+	while (*name && *known) {
+		const size_t len = strcspn(name, " ");
+
+		if (len == 0 || strncmp(name, known, len) != 0)
+			return false;
+		name += len + (name[len] == ' ');
+		known += strcspn(known, " ");
+		known += *known == ' ';
+	}
+	return !*name;
+}
+
 const char *ctl_nearest(const char *name)
 {
 	const char *best = NULL;
@@ -374,8 +389,7 @@ const char *ctl_nearest(const char *name)
 		const char *const known = ctl_commands[i].name;
 		unsigned d = distance(name, known);
 
-		/* "show alloc": a beginning is near, however much is missing. */
-		if (d > 1 && strlen(name) >= 3 && strncmp(name, known, strlen(name)) == 0)
+		if (d > 1 && abbreviates(name, known))
 			d = 1;
 		if (d < least) {
 			least = d;

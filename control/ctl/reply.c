@@ -220,7 +220,7 @@ json_t *reply_status(struct control *c)
 json_t *reply_workers(struct control *c)
 {
 	static const enum stat_id shown[] = { STAT_RX_PACKETS, STAT_RX_OCTETS, STAT_TX_PACKETS,
-		                           STAT_TX_OCTETS,  STAT_PUNTED,    STAT_SLEEPS };
+		                              STAT_TX_OCTETS,  STAT_PUNTED,    STAT_SLEEPS };
 	const struct life *const life = life_of(c);
 	const uint32_t n = life ? atomic_load(&life->n_workers) : 0;
 	json_t *const rows = json_array();
