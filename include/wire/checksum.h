@@ -46,7 +46,7 @@ static inline uint64_t csum_add(uint64_t sum, const void *data, size_t len)
 	if (len == 0)
 		return sum;
 	w = 0;
-	memcpy(&w, p, len);
+	memcpy(&w, p, len & 3); /* as the compiler cannot see: len < 4 */
 	return sum + w;
 }
 
@@ -63,7 +63,7 @@ static inline uint64_t csum_sub(uint64_t sum, const void *data, size_t len)
 	if (len == 0)
 		return sum;
 	w = 0;
-	memcpy(&w, p, len);
+	memcpy(&w, p, len & 3); /* as the compiler cannot see: len < 4 */
 	return sum + (uint32_t)~w;
 }
 
