@@ -237,8 +237,8 @@ static bool take_via(struct nlattr *a, struct addr *out)
 	       netlink_addr((uint8_t)via->rtvia_family, via->rtvia_addr, len - sizeof(*via), out);
 }
 
-static void take_attribute(struct route *r, struct nlattr *a, const struct rtmsg *m,
-                           struct lpm_route *out, uint32_t *table)
+static void take_attribute(struct nlattr *a, const struct rtmsg *m, struct lpm_route *out,
+                           uint32_t *table)
 {
 	void *value = mnl_attr_get_payload(a);
 	const size_t len = mnl_attr_get_payload_len(a);
@@ -269,7 +269,7 @@ static void take_route(struct route *r, const struct nlmsghdr *h)
 		out.prefix.addr = addr_from4((const uint8_t[4]){ 0 });
 	mnl_attr_for_each(a, h, sizeof(*m))
 	{
-		take_attribute(r, a, m, &out, &table);
+		take_attribute(a, m, &out, &table);
 		if (mnl_attr_get_type(a) == RTA_MULTIPATH)
 			hops = a;
 	}
