@@ -31,6 +31,7 @@ enum store_kind {
 	STORE_USER = 4,
 	STORE_SESSION = 5, /* later */
 	STORE_NONCE = 6,   /* nonce keys */
+	STORE_NAME = 7,    /* realms and listener addresses, named by others */
 	STORE_KIND_END
 };
 

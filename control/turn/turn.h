@@ -44,6 +44,16 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
                      unsigned n_listeners, const struct abi_relay *relays, unsigned n_relays,
                      uint64_t now_ms);
 
+/*
+ * Rows the data plane has (life.flows_max); 0: unknown, not limited. Requests are answered 508 before
+ * more could be needed: a set refused after its success was sent cannot become a 508 any more. A
+ * ROW_FULL event nevertheless ends the allocation (END_ROLLED_BACK).
+ */
+void turn_set_capacity(struct turn_server *srv, uint32_t rows);
+
+/* Records a store for this configuration should have. */
+uint32_t turn_store_records(const struct config *cfg);
+
 enum turn_action_kind {
 	ACTION_COMMAND, /* body: one command of abi/command.h, kind `command` */
 	ACTION_BEGIN,   /* an allocation began: log it */

@@ -1,0 +1,19 @@
+/*
+ * The queue of actions: a ring of octets, records whole and in order. Requests are taken only while
+ * it has room for the largest burst one request or one ended allocation can make, so pushing never
+ * fails.
+ */
+#pragma once
+
+#include "control/turn/server.h"
+
+bool action_init(struct turn_server *srv);
+
+/* Room for one more request, or the end of one more allocation. */
+bool action_room(const struct turn_server *srv);
+
+/* A command with `octets` of body; fill what is returned (8-aligned). */
+void *action_command(struct turn_server *srv, enum cmd_kind command, uint32_t octets);
+void action_info(struct turn_server *srv, enum turn_action_kind kind, const struct turn_info *info);
+/* Commands for a data plane that is gone. */
+void action_void_commands(struct turn_server *srv);
