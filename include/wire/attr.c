@@ -38,7 +38,7 @@ static const struct {
 	{ STUN_MESSAGE_INTEGRITY_SHA256,     16, 32,       4,  PLAIN },
 	{ STUN_PASSWORD_ALGORITHM,           4,  0xFFFF,   1,  ALGORITHMS },
 	{ STUN_USERHASH,                     32, 32,       1,  PLAIN },
-	{ TURN_RESERVATION_TOKEN,            8,  8,        1,  PLAIN },
+	{ TURN_RESERVATION_TOKEN,            TURN_RESERVATION_TOKEN_LEN, TURN_RESERVATION_TOKEN_LEN, 1, PLAIN },
 	{ STUN_PRIORITY,                     4,  4,        1,  PLAIN },
 	{ STUN_USE_CANDIDATE,                0,  0,        1,  PLAIN },
 	{ STUN_RESPONSE_PORT,                2,  4,        2,  PLAIN },

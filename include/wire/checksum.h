@@ -82,12 +82,14 @@ static inline uint64_t csum_sub16(uint64_t sum, uint16_t v)
 	return sum + (uint16_t)~csum_load(p);
 }
 
-/* End-around carries until none is left. 0 only for a sum of nothing but zeros. */
+/*
+ * End-around carries until none is left: the second line leaves at most 0x1FFFE. 0 only for a sum
+ * of nothing but zeros.
+ */
 static inline uint16_t csum_fold(uint64_t sum)
 {
 	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
 	sum = (sum & 0xFFFF) + (sum >> 16 & 0xFFFF) + (sum >> 32);
-	sum = (sum & 0xFFFF) + (sum >> 16);
 	sum = (sum & 0xFFFF) + (sum >> 16);
 	return (uint16_t)sum;
 }

@@ -137,10 +137,11 @@ static void test_error_code(void)
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		void *owned;
-		const struct stun_attr attr =
-			make(STUN_ERROR_CODE, rows[i].value, rows[i].len, &owned);
+		struct stun_attr attr = make(STUN_ERROR_CODE, rows[i].value, rows[i].len, &owned);
 
 		CHECK(stun_error_code(&attr, &reason, &reason_len) == rows[i].code, rows[i].name);
+		CHECK(stun_well_formed(&attr) == (rows[i].code != 0), rows[i].name);
+		attr.type = TURN_ADDRESS_ERROR_CODE;
 		CHECK(stun_well_formed(&attr) == (rows[i].code != 0), rows[i].name);
 		if (rows[i].code != 0)
 			CHECK(reason == attr.value + 4 && reason_len == rows[i].len - 4,
@@ -153,8 +154,10 @@ static void test_error_code(void)
 	longest[2] = 4;
 	struct stun_attr attr = { .type = STUN_ERROR_CODE, .len = 767, .value = longest };
 	CHECK(stun_error_code(&attr, &reason, &reason_len) == 400 && reason_len == 763, "763");
+	CHECK(stun_well_formed(&attr), "763");
 	attr.len = 768;
 	CHECK(stun_error_code(&attr, &reason, &reason_len) == 0, "764");
+	CHECK(!stun_well_formed(&attr), "764");
 	free(longest);
 }
 

@@ -99,6 +99,17 @@ static void test_lengths(void)
 	}
 }
 
+/* The record check by itself, past the edges that the classifier never shows it. */
+static void test_record(void)
+{
+	for (unsigned o = 0; o < 256; o++) {
+		const uint8_t p[13] = { (uint8_t)o, 0xFE };
+
+		CHECK(demux_dtls_record(p, 13) == ((o >= 20 && o <= 26) || (o >= 32 && o <= 63)),
+		      "first octet");
+	}
+}
+
 static void test_names(void)
 {
 	CHECK(strcmp(demux_name(DEMUX_EMPTY), "demux_empty") == 0, "first refusal");
@@ -112,6 +123,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "every first octet", test_every_octet },
 		{ "lengths", test_lengths },
+		{ "DTLS record", test_record },
 		{ "names", test_names },
 		CU_TEST_INFO_NULL,
 	};

@@ -38,7 +38,7 @@ static void test_padding(void)
 		struct stun_builder b;
 		uint8_t *buf = begin(&b, whole);
 
-		stun_put(&b, STUN_SOFTWARE, "abcdefghi", len);
+		stun_put(&b, STUN_SOFTWARE, len == 0 ? NULL : "abcdefghi", len);
 		CHECK(stun_finish(&b) == whole, "length");
 		CHECK(be16_load(buf + 2) == whole - 20, "Length counts the padding");
 		CHECK(be16_load(buf + 22) == len, "the attribute's does not");
@@ -164,6 +164,8 @@ static void test_codes(void)
 	CHECK(memcmp(buf + 48, family, sizeof(family)) == 0, "ADDRESS-ERROR-CODE");
 	CHECK(memcmp(buf + 60, blanks, sizeof(blanks)) == 0, "STUN-136: blanks");
 	CHECK(stun_finish(&b) == 72, "length");
+	stun_put_error(&b, 400, "x");
+	CHECK(be16_load(buf + 74) == 5 && buf[80] == 'x', "a reason of one octet");
 
 	memset(longest, 'r', 509);
 	longest[509] = '\0';
@@ -211,9 +213,10 @@ static void test_unknown(void)
 	CHECK(memcmp(buf + 20, odd, sizeof(odd)) == 0, "STUN-039: padded");
 	CHECK(memcmp(buf + 32, even, sizeof(even)) == 0, "STUN-136: repeated");
 	u.listed = 2;
-	stun_begin(&b, buf, sizeof(buf), 0x0111, txid);
+	uint8_t *exact = begin(&b, 28);
 	stun_put_unknown_classic(&b, &u);
-	CHECK(be16_load(buf + 22) == 4 && stun_finish(&b) == 28, "an even list is left alone");
+	CHECK(be16_load(exact + 22) == 4 && stun_finish(&b) == 28, "an even list is left alone");
+	free(exact);
 	u.listed = 0;
 	stun_begin(&b, buf, sizeof(buf), 0x0111, txid);
 	stun_put_unknown(&b, &u);

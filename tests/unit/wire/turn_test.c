@@ -1,6 +1,6 @@
 /* Mirrors include/wire/turn.h: STUN-024, STUN-032 to STUN-035, DEMUX-011 to DEMUX-014. */
 #include "tests/support.h"
-#include "wire/turn.h"
+#include "wire/attr.h"
 
 /* Of all types of all methods only these are taken. */
 static void test_serves(void)
@@ -26,6 +26,76 @@ static void test_reasons(void)
 	CHECK(strcmp(stun_reason(STUN_INSUFFICIENT_CAPACITY), "Insufficient Capacity") == 0, "508");
 	CHECK(stun_reason(404)[0] == '\0' && stun_reason(0)[0] == '\0', "unknown");
 	CHECK(STUN_UNAUTHENTICATED == 401 && STUN_ALLOCATION_MISMATCH == 437, "numbers");
+}
+
+/* As registered. The readers and the vectors would not notice all of them. */
+static void test_numbers(void)
+{
+	static const uint16_t attributes[][2] = {
+		{ STUN_MAPPED_ADDRESS, 0x0001 },
+		{ STUN_RESPONSE_ADDRESS, 0x0002 },
+		{ STUN_CHANGE_REQUEST, 0x0003 },
+		{ STUN_SOURCE_ADDRESS, 0x0004 },
+		{ STUN_CHANGED_ADDRESS, 0x0005 },
+		{ STUN_USERNAME, 0x0006 },
+		{ STUN_MESSAGE_INTEGRITY, 0x0008 },
+		{ STUN_ERROR_CODE, 0x0009 },
+		{ STUN_UNKNOWN_ATTRIBUTES, 0x000A },
+		{ STUN_REFLECTED_FROM, 0x000B },
+		{ STUN_REALM, 0x0014 },
+		{ STUN_NONCE, 0x0015 },
+		{ STUN_ACCESS_TOKEN, 0x001B },
+		{ STUN_MESSAGE_INTEGRITY_SHA256, 0x001C },
+		{ STUN_PASSWORD_ALGORITHM, 0x001D },
+		{ STUN_USERHASH, 0x001E },
+		{ STUN_XOR_MAPPED_ADDRESS, 0x0020 },
+		{ STUN_PRIORITY, 0x0024 },
+		{ STUN_USE_CANDIDATE, 0x0025 },
+		{ STUN_PADDING, 0x0026 },
+		{ STUN_RESPONSE_PORT, 0x0027 },
+		{ STUN_PASSWORD_ALGORITHMS, 0x8002 },
+		{ STUN_ALTERNATE_DOMAIN, 0x8003 },
+		{ STUN_SOFTWARE, 0x8022 },
+		{ STUN_ALTERNATE_SERVER, 0x8023 },
+		{ STUN_TRANSACTION_TRANSMIT_COUNTER, 0x8025 },
+		{ STUN_CACHE_TIMEOUT, 0x8027 },
+		{ STUN_FINGERPRINT, 0x8028 },
+		{ STUN_ICE_CONTROLLED, 0x8029 },
+		{ STUN_ICE_CONTROLLING, 0x802A },
+		{ STUN_RESPONSE_ORIGIN, 0x802B },
+		{ STUN_OTHER_ADDRESS, 0x802C },
+		{ STUN_ECN_CHECK, 0x802D },
+		{ STUN_THIRD_PARTY_AUTHORIZATION, 0x802E },
+		{ TURN_CHANNEL_NUMBER, 0x000C },
+		{ TURN_LIFETIME, 0x000D },
+		{ TURN_XOR_PEER_ADDRESS, 0x0012 },
+		{ TURN_DATA_ATTR, 0x0013 },
+		{ TURN_XOR_RELAYED_ADDRESS, 0x0016 },
+		{ TURN_REQUESTED_ADDRESS_FAMILY, 0x0017 },
+		{ TURN_EVEN_PORT, 0x0018 },
+		{ TURN_REQUESTED_TRANSPORT, 0x0019 },
+		{ TURN_DONT_FRAGMENT, 0x001A },
+		{ TURN_RESERVATION_TOKEN, 0x0022 },
+		{ TURN_CONNECTION_ID, 0x002A },
+		{ TURN_ADDITIONAL_ADDRESS_FAMILY, 0x8000 },
+		{ TURN_ADDRESS_ERROR_CODE, 0x8001 },
+		{ TURN_ICMP_ATTR, 0x8004 },
+		{ TURN_MOBILITY_TICKET, 0x8030 },
+	};
+
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
+		CHECK(attributes[i][0] == attributes[i][1], "attribute");
+	CHECK(TURN_ALLOCATE == 3 && TURN_REFRESH == 4 && TURN_SEND == 6 && TURN_DATA == 7,
+	      "methods");
+	CHECK(TURN_CREATE_PERMISSION == 8 && TURN_CHANNEL_BIND == 9, "methods");
+	CHECK(TURN_CONNECT == 10 && TURN_CONNECTION_BIND == 11 && TURN_CONNECTION_ATTEMPT == 12,
+	      "methods");
+	CHECK(TURN_TRANSPORT_UDP == 17 && TURN_TRANSPORT_TCP == 6, "protocols");
+	CHECK(STUN_CHANGE_IP == 4 && STUN_CHANGE_PORT == 2, "CHANGE-REQUEST");
+	CHECK(STUN_ALGORITHM_MD5 == 1 && STUN_ALGORITHM_SHA256 == 2, "algorithms");
+	CHECK(TURN_RESERVATION_TOKEN_LEN == 8 && TURN_EVEN_PORT_RESERVE == 0x80, "forms");
+	CHECK(CHANNEL_MIN == 0x4000 && CHANNEL_MAX == 0x4FFF && CHANNEL_MAX_5766 == 0x7FFF,
+	      "channels");
 }
 
 static void test_known(void)
@@ -89,6 +159,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "what a server takes", test_serves },
 		{ "reason phrases", test_reasons },
+		{ "numbers", test_numbers },
 		{ "known types", test_known },
 		{ "ChannelData", test_channel },
 		CU_TEST_INFO_NULL,
