@@ -25,7 +25,7 @@ static void publish(struct install *in)
 
 enum install_result install_run(struct install *in, struct turn_server *srv, unsigned budget)
 {
-	const struct turn_action *a = NULL;
+	const struct turn_action *a;
 	unsigned pushed = 0;
 	bool full = false;
 
@@ -50,7 +50,7 @@ enum install_result install_run(struct install *in, struct turn_server *srv, uns
 		in->stats->count[CONTROL_COMMANDS_HELD]++;
 		return INSTALL_FULL;
 	}
-	return a ? INSTALL_MORE : INSTALL_IDLE;
+	return turn_next_action(srv) ? INSTALL_MORE : INSTALL_IDLE;
 }
 
 bool install_command(struct install *in, enum cmd_kind kind, const void *body, uint32_t octets)

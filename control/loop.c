@@ -81,6 +81,7 @@ static void read_tables(struct control *c)
 	struct abi_relay *const relays = copy_section(&c->link.d, SECTION_RELAYS, sizeof(*relays),
 	                                              atomic_load(&life->n_relays), &n_relays);
 
+	turn_set_capacity(c->turn, atomic_load(&life->flows_max));
 	turn_set_tables(c->turn, listeners, n_listeners, relays, n_relays, loop_now_ms());
 	free(listeners);
 	free(relays);
@@ -539,6 +540,9 @@ void loop_run(struct control *c)
 	arm(c->second_event, SECOND_MS);
 	set_timer(c);
 	event_base_dispatch(c->base);
+	/* Whoever asked for the stop is told, and sees the end by the hang-up. */
+	ctl_socket_free(c->ctl);
+	c->ctl = NULL;
 }
 
 void loop_free(struct control *c)

@@ -19,16 +19,8 @@
 #include <unistd.h>
 
 #include "control/loop.h"
+#include "control/supervise.h"
 #include "exit.h"
-
-/*
- * Records for each allocation of the limit: itself, a time-limited user, one overflow record of
- * permissions and channels; and room for nonce keys, names and users besides.
- */
-enum { RECORDS_PER_ALLOCATION = 3, RECORDS_BESIDES = 4096 };
-
-/* The supervisor tells a stop that keeps the store from one that ends everything. */
-enum { EXIT_KEPT = 10 };
 
 static void random_octets(void *out, size_t len)
 {
@@ -91,8 +83,7 @@ static const char *store_advice(int rc)
 
 static int open_store(const struct config *cfg, struct store **store)
 {
-	const uint64_t n =
-		(uint64_t)cfg->limit_allocations * RECORDS_PER_ALLOCATION + RECORDS_BESIDES;
+	const uint32_t n = turn_store_records(cfg);
 	char path[512];
 	bool found = false;
 
@@ -104,11 +95,11 @@ static int open_store(const struct config *cfg, struct store **store)
 		return EXIT_CODE_RESOURCE;
 	}
 	snprintf(path, sizeof(path), "%s/store", cfg->run_dir);
-	const int rc = store_open(store, path, n > UINT32_MAX ? UINT32_MAX : (uint32_t)n, &found);
+	const int rc = store_open(store, path, n, &found);
 
 	if (rc < 0) {
-		fprintf(stderr, "turnpike-control: store %s (%llu records of 256 octets): %s; %s\n",
-		        path, (unsigned long long)n, strerror(-rc), store_advice(rc));
+		fprintf(stderr, "turnpike-control: store %s (%u records of 256 octets): %s; %s\n",
+		        path, n, strerror(-rc), store_advice(rc));
 		return EXIT_CODE_RESOURCE;
 	}
 	log_info("store", found ? "found" : "created", "file=%s used=%u capacity=%u", path,
@@ -146,7 +137,7 @@ static int run(struct config *cfg)
 	turn_free(turn);
 	loop_free(c);
 	store_close(store, keep);
-	return keep ? EXIT_KEPT : EXIT_CODE_OK;
+	return keep ? SUPERVISE_KEPT : EXIT_CODE_OK;
 }
 
 static int usage(FILE *out, int status)

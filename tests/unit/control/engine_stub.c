@@ -90,6 +90,11 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
 	srv->n_relays = n_relays;
 }
 
+void turn_set_capacity(struct turn_server *srv, uint32_t rows)
+{
+	srv->rows_max = rows;
+}
+
 const char *turn_end_name(enum turn_end e)
 {
 	(void)e;
@@ -113,6 +118,10 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
 	srv->requests++;
 	srv->punt = *p;
 	srv->request_len = len;
+	/* "burst": as many answers as the rest of the request says. */
+	for (uint16_t i = 0; len >= 3 && octets[0] == STUB_BURST && i < octets[1] * 256 + octets[2];
+	     i++)
+		stub_command(srv, CMD_SET, &(struct cmd_flow){ .tag = i }, sizeof(struct cmd_flow));
 	memcpy(srv->request, octets, len < sizeof(srv->request) ? len : sizeof(srv->request));
 }
 
@@ -139,12 +148,21 @@ void turn_sync(struct turn_server *srv, uint64_t now_ms)
 	(void)now_ms;
 	srv->syncs++;
 	srv->sync_steps = 0;
+	stub_command(srv, CMD_SYNC_BEGIN, &(struct cmd_sync){ .tag = srv->syncs },
+	             sizeof(struct cmd_sync));
 }
 
 bool turn_sync_step(struct turn_server *srv, uint64_t now_ms)
 {
 	(void)now_ms;
-	return ++srv->sync_steps >= 3;
+	srv->sync_steps++;
+	if (srv->sync_steps < 3)
+		stub_command(srv, CMD_SET, &(struct cmd_flow){ .tag = srv->sync_steps },
+		             sizeof(struct cmd_flow));
+	if (srv->sync_steps == 3)
+		stub_command(srv, CMD_SYNC_END, &(struct cmd_sync){ .tag = srv->syncs },
+		             sizeof(struct cmd_sync));
+	return srv->sync_steps >= 3;
 }
 
 void turn_on_hangup(struct turn_server *srv, uint64_t now_ms)

@@ -6,7 +6,7 @@
 
 #include "control/turn/turn.h"
 
-enum { STUB_ACTIONS_MAX = 8192, STUB_ALLOCATIONS_MAX = 5000 };
+enum { STUB_ACTIONS_MAX = 32768, STUB_ALLOCATIONS_MAX = 5000, STUB_BURST = 0xB0 };
 
 struct turn_server {
 	struct turn_action *actions[STUB_ACTIONS_MAX]; /* malloc'd; a queue */
@@ -14,6 +14,7 @@ struct turn_server {
 
 	unsigned requests, rows, hangups, syncs, sync_steps, reloads, tables, ended_all;
 	unsigned n_listeners, n_relays;
+	uint32_t rows_max;
 	uint8_t request[2048];
 	size_t request_len;
 	struct punt punt;
