@@ -167,10 +167,10 @@ static json_t *user_result(enum turn_user_result r, const char *done, const char
 	switch (r) {
 	case USER_OK: return json_pack("{s:s}", done, name);
 	case USER_EXISTS:
-		return ctl_fail(
-			err, CTL_ERROR_EXISTS,
-			"there is a user '%s' already; delete it first to change its password",
-			name);
+		return ctl_fail(err, CTL_ERROR_EXISTS,
+		                "there is a user '%s' already; to change its password delete it "
+		                "first, or change auth.users if it comes from the configuration",
+		                name);
 	case USER_UNKNOWN:
 		return ctl_fail(err, CTL_ERROR_NOT_FOUND, "no user '%s'; see 'show users'", name);
 	case USER_FROM_FILE:
