@@ -14,6 +14,7 @@
 #include "wire/checksum.h"
 
 struct bed bed;
+const char *bed_extra_relay = "";
 
 enum { LINES = 4096, POOL = 2047 };
 static struct {
@@ -201,6 +202,7 @@ void bed_config(const char *more)
 	        "relay:\n"
 	        "  addresses: [198.18.0.1, \"fd00:18::1\", 198.18.0.2]\n"
 	        "  advertise: { 198.18.0.2: 203.0.113.2 }\n"
+	        "%s"
 	        "auth:\n"
 	        "  realm: example.org\n"
 	        "  users: { alice: secret }\n"
@@ -209,7 +211,7 @@ void bed_config(const char *more)
 	        "workers: 2\n"
 	        "run-dir: %s\n"
 	        "%s",
-	        bed.dir, more ? more : "");
+	        bed_extra_relay, bed.dir, more ? more : "");
 	fclose(f);
 }
 

@@ -37,6 +37,7 @@ struct bed {
 	unsigned n_kernel;
 };
 extern struct bed bed;
+extern const char *bed_extra_relay; /* YAML lines inside `relay:` */
 
 /* `more` is YAML appended to the configuration. Checks everything. */
 void bed_start(const char *more);

@@ -10,7 +10,7 @@
 #include "wire/crc.h"
 #include "wire/stun_build.h"
 
-enum { ROUNDS = 100000 };
+enum { ROUNDS = 60000 };
 
 static uint64_t state = 88172645463325252;
 
@@ -287,12 +287,12 @@ static void tell(const struct run *f, const struct run *s, uint32_t len)
 			        s->count[i]);
 }
 
-static void test_same(void)
+static void compare(const char *more)
 {
 	uint64_t total[STAT_COUNT] = { 0 };
 	unsigned different = 0;
 
-	bed_start(NULL);
+	bed_start(more);
 	install();
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		const uint32_t len = make();
@@ -337,10 +337,24 @@ static void test_same(void)
 	bed_stop();
 }
 
+static void test_same(void)
+{
+	compare(NULL);
+}
+
+/* TURN-134: the other setting. */
+static void test_same_reset(void)
+{
+	bed_extra_relay = "  ttl-decrement: false\n";
+	compare(NULL);
+	bed_extra_relay = "";
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "fast and slow agree", test_same },
+		{ "fast and slow agree, TTL reset (TURN-134)", test_same_reset },
 		CU_TEST_INFO_NULL,
 	};
 
