@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -241,6 +240,16 @@ static int run_threads(unsigned rounds, unsigned seed, int wake_fd)
 	return verdict(&reader, &writer, now_s() - begin);
 }
 
+/* Gives up what the other process owns, and joins it. */
+static int join_only(struct region *peer, struct region *theirs)
+{
+	const int fd = dup(theirs->fd);
+	const uint64_t octets = theirs->octets;
+
+	region_leave(theirs);
+	return region_join(peer, fd, octets, NULL);
+}
+
 /* Each process owns its region and has the other's read-only, as in a real join. */
 static int run_processes(unsigned rounds, unsigned seed, int wake_fd)
 {
@@ -258,16 +267,14 @@ static int run_processes(unsigned rounds, unsigned seed, int wake_fd)
 
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		munmap(c.base, c.octets);
-		if (region_join(&peer, c.fd, c.octets, NULL))
+		if (join_only(&peer, &c))
 			_exit(2);
 		writer.part = region_section(&d, SECTION_PUNT, 0, NULL);
 		writer.tail = region_section(&peer, SECTION_PUNT_TAIL, 0, NULL);
 		write_all(&writer);
 		_exit(writer.lost != NULL);
 	}
-	munmap(d.base, d.octets);
-	if (pid < 0 || region_join(&peer, d.fd, d.octets, NULL))
+	if (pid < 0 || join_only(&peer, &d))
 		return 2;
 	reader.part = region_section(&peer, SECTION_PUNT, 0, NULL);
 	reader.tail = region_section(&c, SECTION_PUNT_TAIL, 0, NULL);
@@ -279,6 +286,8 @@ static int run_processes(unsigned rounds, unsigned seed, int wake_fd)
 	waitpid(pid, &status, 0);
 	if (!reader.lost && status)
 		writer.lost = "the writer found a tail that cannot be";
+	region_leave(&peer);
+	region_leave(&c);
 	return verdict(&reader, &writer, now_s() - begin);
 }
 

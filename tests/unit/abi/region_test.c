@@ -176,21 +176,28 @@ static int forge(const void *content, size_t n, size_t octets, int seals)
 
 enum { ALL_SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | 0x10 /* FUTURE_WRITE */ };
 
+enum { FORGED_SECTIONS = 2 };
+
+/* A directory and its sections, as octets to be spoilt one by one. */
 struct forged {
-	struct directory dir;
-	struct section section[2];
+	uint8_t octets[sizeof(struct directory) + FORGED_SECTIONS * sizeof(struct section)];
 };
 
 static struct forged honest(void)
 {
-	return (struct forged){ .dir = { .magic = ABI_MAGIC,
-		                         .major = ABI_MAJOR,
-		                         .minor = ABI_MINOR,
-		                         .n_sections = 2,
-		                         .octets = 8192,
-		                         .generation = 1 },
-		                .section = { { SECTION_LIFE, 0, 1, 0, 128, 64 },
-		                             { SECTION_PUNT, 0, 1, 0, 4096, 4096 } } };
+	const struct directory dir = { .magic = ABI_MAGIC,
+		                       .major = ABI_MAJOR,
+		                       .minor = ABI_MINOR,
+		                       .n_sections = FORGED_SECTIONS,
+		                       .octets = 8192,
+		                       .generation = 1 };
+	const struct section section[FORGED_SECTIONS] = { { SECTION_LIFE, 0, 1, 0, 128, 64 },
+		                                          { SECTION_PUNT, 0, 1, 0, 4096, 4096 } };
+	struct forged f;
+
+	memcpy(f.octets, &dir, sizeof(dir));
+	memcpy(f.octets + sizeof(dir), section, sizeof(section));
+	return f;
 }
 
 static int try(const struct forged *f, uint64_t said, int seals, struct region_error *error)
@@ -227,7 +234,7 @@ static void test_seals(void)
 
 static struct {
 	const char *what;
-	size_t at; /* offset into struct forged */
+	size_t at; /* offset into the octets */
 	uint64_t value;
 	unsigned octets;
 	int want;
@@ -261,7 +268,7 @@ static void test_directory(void)
 		struct forged f = honest();
 		struct region_error error = { "" };
 
-		memcpy((uint8_t *)&f + edits[i].at, &edits[i].value, edits[i].octets);
+		memcpy(f.octets + edits[i].at, &edits[i].value, edits[i].octets);
 		CHECK(try(&f, 8192, ALL_SEALS, &error) == edits[i].want, edits[i].what);
 		CHECK((error.text[0] != '\0') == (edits[i].want != 0), "said in words");
 	}
@@ -279,8 +286,7 @@ static void test_version_text(void)
 	struct forged f = honest();
 	struct region_error error;
 
-	f.dir.major = 7;
-	f.dir.minor = 3;
+	memcpy(f.octets + DIR(major), (const uint16_t[]){ 7, 3 }, 4);
 	CHECK(try(&f, 8192, ALL_SEALS, &error) == -EPROTO, "refused");
 	CHECK(strstr(error.text, "7.3") && strstr(error.text, "1.0"), error.text);
 }
