@@ -45,16 +45,24 @@ static void wipe_parser(yaml_parser_t *parser)
 	yaml_parser_delete(parser);
 }
 
-static bool fail_syntax(struct reading *r, const yaml_parser_t *parser)
+/* Octets that are not UTF-8 are told by their place only; the line is what people look for. */
+static unsigned line_at(const char *text, size_t len, size_t offset)
 {
-	const unsigned line =
-		parser->error == YAML_READER_ERROR ? 0 : (unsigned)parser->problem_mark.line + 1;
+	unsigned line = 1;
 
+	for (size_t i = 0; i < len && i < offset; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
+static bool fail_syntax(struct reading *r, const yaml_parser_t *parser, const char *text,
+                        size_t len)
+{
 	if (parser->error == YAML_MEMORY_ERROR)
 		return config_fail(r, 0, NULL, "out of memory");
-	if (parser->error == YAML_READER_ERROR)
-		return config_fail(r, 0, NULL, "not YAML: %s at octet %zu", parser->problem,
-		                   parser->problem_offset);
+	const unsigned line = parser->error == YAML_READER_ERROR
+	                              ? line_at(text, len, parser->problem_offset)
+	                              : (unsigned)parser->problem_mark.line + 1;
 	return config_fail(r, line, NULL, "not YAML: %s%s%s", parser->problem,
 	                   parser->context != NULL ? ", " : "",
 	                   parser->context != NULL ? parser->context : "");
@@ -72,11 +80,11 @@ static bool load_document(struct reading *r, const char *text, size_t len)
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	bool good = yaml_parser_load(&parser, &r->doc);
 	if (!good) {
-		fail_syntax(r, &parser);
+		fail_syntax(r, &parser, text, len);
 	} else if (yaml_document_get_root_node(&r->doc) != NULL) {
 		good = yaml_parser_load(&parser, &second);
 		if (!good) {
-			fail_syntax(r, &parser);
+			fail_syntax(r, &parser, text, len);
 		} else {
 			const yaml_node_t *root = yaml_document_get_root_node(&second);
 
