@@ -127,11 +127,10 @@ lab_stop() {
 }
 
 lab_wait() {
-	lab_turns=$(($1 * 10))
+	lab_until=$(($(date +%s) + $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		lab_turns=$((lab_turns - 1))
-		[ $lab_turns -gt 0 ] || return 1
+		[ "$(date +%s)" -lt $lab_until ] || return 1
 		sleep 0.1
 	done
 }
