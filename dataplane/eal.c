@@ -224,7 +224,8 @@ int eal_start(const struct config *cfg)
 	arg(&a, "turnpike-dataplane");
 	put_cores(&a);
 	arg_pair(&a, "--file-prefix", prefix);
-	arg(&a, "--log-level=5"); /* warnings and worse */
+	arg(&a, "--log-level=5");               /* warnings and worse */
+	arg(&a, "--log-level=lib.telemetry:4"); /* it warns of what it does not do */
 	put_devices(cfg, &a);
 	rc = choose_memory(cfg, &a);
 	if (rc != EXIT_CODE_OK)

@@ -13,7 +13,7 @@
 #include "exit.h"
 #include "log.h"
 
-enum { LINK_PATIENCE_S = 3 };
+enum { LINK_PATIENCE_S = 3, BACKLOG_BURSTS = 64 };
 
 static int refuse(const struct port *p, const char *what, int rc)
 {
@@ -95,6 +95,24 @@ static struct takeover *takeover_new(const struct config *cfg, struct port *p)
 	return t;
 }
 
+/*
+ * What arrived before the take-over went to the kernel too, and what the device itself sent then is
+ * in the ring as well: its neighbour solicitations would look like another host with our address.
+ */
+static void forget_backlog(const struct port *p)
+{
+	struct rte_mbuf *m[PORT_BURST];
+
+	for (uint16_t q = 0; q < p->n_queues && p->kernel_ifindex != 0; q++)
+		for (unsigned k = 0; k < BACKLOG_BURSTS; k++) {
+			const uint16_t n = rte_eth_rx_burst(p->ethdev, q, m, PORT_BURST);
+
+			rte_pktmbuf_free_bulk(m, n);
+			if (n == 0)
+				break;
+		}
+}
+
 int kernel_take_over(struct dataplane *dp)
 {
 	struct mnl_socket *s = netlink_open();
@@ -109,6 +127,8 @@ int kernel_take_over(struct dataplane *dp)
 	}
 	if (s != NULL)
 		mnl_socket_close(s);
+	for (unsigned i = 0; i < dp->n_ports && rc == 0; i++)
+		forget_backlog(&dp->ports[i]);
 	return rc;
 }
 
@@ -160,7 +180,20 @@ struct looking {
 	const struct dataplane *dp;
 	bool tentative;
 	const struct port *duplicate;
+	struct addr address; /* the duplicate one */
 };
+
+static void take_address(const struct nlmsghdr *h, uint8_t family, struct addr *out)
+{
+	struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct ifaddrmsg))
+	{
+		if (mnl_attr_get_type(a) == IFA_ADDRESS)
+			netlink_addr(family, mnl_attr_get_payload(a), mnl_attr_get_payload_len(a),
+			             out);
+	}
+}
 
 static int look_at_address(const struct nlmsghdr *h, void *arg)
 {
@@ -172,9 +205,11 @@ static int look_at_address(const struct nlmsghdr *h, void *arg)
 
 		if (p->tap_ifindex != a->ifa_index)
 			continue;
-		if ((a->ifa_flags & IFA_F_DADFAILED) != 0)
+		if ((a->ifa_flags & IFA_F_DADFAILED) != 0) {
 			l->duplicate = p;
-		else if ((a->ifa_flags & IFA_F_TENTATIVE) != 0)
+			take_address(h, a->ifa_family, &l->address);
+		}
+		if ((a->ifa_flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == IFA_F_TENTATIVE)
 			l->tentative = true;
 	}
 	return MNL_CB_OK;
@@ -203,6 +238,7 @@ static bool links_up(const struct dataplane *dp)
 bool kernel_ready(struct dataplane *dp)
 {
 	struct looking l = { .dp = dp };
+	char text[ADDR_TEXT_MAX];
 	struct mnl_socket *s;
 
 	if (!links_up(dp))
@@ -214,9 +250,8 @@ bool kernel_ready(struct dataplane *dp)
 		l.tentative = true;
 	mnl_socket_close(s);
 	if (!l.tentative && l.duplicate != NULL)
-		log_error(
-			"kernel", "duplicate",
-			"port=%s error=\"another host on the link has one of our IPv6 addresses\"",
-			l.duplicate->cfg->name);
+		log_error("kernel", "duplicate",
+		          "port=%s address=%s error=\"another host on the link has it\"",
+		          l.duplicate->cfg->name, addr_print(&l.address, text));
 	return !l.tentative;
 }

@@ -61,8 +61,8 @@ static bool mute_by_nft(const struct port *p)
 	table_name(p, table);
 	snprintf(commands, sizeof(commands),
 	         "add table netdev %s\ndelete table netdev %s\n"
-	         "table netdev %s { chain ingress { type filter hook ingress device \"%s\" "
-	         "priority 0; policy drop; } }\n",
+	         "table netdev %s {\nchain ingress {\ntype filter hook ingress device \"%s\" "
+	         "priority 0; policy drop;\n}\n}\n",
 	         table, table, table, p->kernel_device);
 	if (run_nft(commands, error, sizeof(error)))
 		return true;
@@ -166,7 +166,7 @@ static void attach_pass(const struct port *p)
 		log_warning(
 			"kernel", "xdp",
 			"device=%s error=\"%s\" note=\"no XDP program could be attached; switch "
-		        "tso "
+			"tso "
 			"and gso off at the other end of the veth, or TCP to this host stalls\"",
 			p->kernel_device, strerror(-rc));
 }

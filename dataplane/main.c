@@ -72,15 +72,21 @@ static int make_run_dir(const char *path)
 }
 
 /* Held by the open descriptor until the process ends, however it ends. */
-static int lock_run_dir(const struct config *cfg)
+static int lock_run_dir(const struct config *cfg, char *path, size_t cap)
 {
-	char path[4096];
+	struct stat held, there;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/dataplane.lock", cfg->run_dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return EXIT_CODE_OK;
+	snprintf(path, cap, "%s/dataplane.lock", cfg->run_dir);
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+			break;
+		/* One that was just ending may have removed the file that we now hold. */
+		if (fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino)
+			return EXIT_CODE_OK;
+		close(fd);
+	}
 	log_error("dataplane", "lock", "path=%s error=\"%s\"", path,
 	          errno == EWOULDBLOCK ? "a data plane already runs in this run directory"
 	                               : strerror(errno));
@@ -311,6 +317,7 @@ static void wait_for_end(const sigset_t *set)
 
 static int serve(const struct config *cfg)
 {
+	char lock[4096];
 	sigset_t set;
 	int rc;
 
@@ -325,17 +332,20 @@ static int serve(const struct config *cfg)
 	dp.cfg = cfg;
 	rc = make_run_dir(cfg->run_dir);
 	if (rc == EXIT_CODE_OK)
-		rc = lock_run_dir(cfg);
-	if (rc == EXIT_CODE_OK)
-		rc = eal_start(cfg);
+		rc = lock_run_dir(cfg, lock, sizeof(lock));
 	if (rc != EXIT_CODE_OK)
 		return rc;
+	rc = eal_start(cfg);
+	if (rc != EXIT_CODE_OK)
+		goto unlock;
 	telemetry_register(&dp);
 	rc = bring_up(cfg);
 	if (rc == EXIT_CODE_OK)
 		wait_for_end(&set);
 	tear_down();
 	eal_stop();
+unlock:
+	unlink(lock);
 	return rc;
 }
 

@@ -21,7 +21,8 @@ void route_close(struct route *r);
 
 /*
  * The adjacency for packets to `dest`, its use count raised; resolution is started when it is new.
- * ADJACENCY_NONE when there is no route. `own` (a relay or listener address) tells the source.
+ * ADJACENCY_NONE: no route by a port, an address of the host itself, a broadcast address, or no
+ * entry left. One that nobody uses any more is kept for a while, so asking again is cheap.
  */
 uint16_t route_adjacency(struct route *r, const struct addr *dest);
 void route_release(struct route *r, uint16_t adjacency);
@@ -33,7 +34,16 @@ void route_kick(struct route *r, uint16_t adjacency);
 unsigned route_poll(struct route *r);
 int route_fd(const struct route *r);
 
-/* After a route change rows keep their adjacency index; entries are re-pointed in place. */
+/* A broadcast address of a link of ours, either form, or 255.255.255.255 (policy refuses them). */
+bool route_is_broadcast(const struct route *r, const struct addr *a);
+
+/*
+ * After a route change rows keep their adjacency index; entries are re-pointed in place. Only a new
+ * route inside the prefix of one in use cannot be followed that way: the epoch then goes up, and
+ * whoever holds indexes by destination may ask route_adjacency() again for each.
+ */
+uint32_t route_epoch(const struct route *r);
+
 /* Called for each adjacency that became RESOLVED or FAILED, from inside route_poll(). */
 typedef void route_event(struct dataplane *dp, uint16_t adjacency, enum neighbour_state state);
 void route_on_event(struct route *r, route_event *fn);
