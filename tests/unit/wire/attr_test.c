@@ -37,6 +37,12 @@ static void test_addr(void)
 	};
 	static const uint8_t header[20] = { 1, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1,  2,
 		                            3, 4, 5, 6, 7,    8,    9,    10,   11, 12 };
+	static const uint16_t types[] = {
+		STUN_MAPPED_ADDRESS,     STUN_RESPONSE_ADDRESS, STUN_SOURCE_ADDRESS,
+		STUN_CHANGED_ADDRESS,    STUN_REFLECTED_FROM,   TURN_XOR_PEER_ADDRESS,
+		STUN_XOR_MAPPED_ADDRESS, STUN_ALTERNATE_SERVER, TURN_XOR_RELAYED_ADDRESS,
+		STUN_RESPONSE_ORIGIN,    STUN_OTHER_ADDRESS,
+	};
 	struct stun_msg msg = { 0 };
 
 	CHECK(stun_open(header, 20, &msg), "opens");
@@ -49,8 +55,10 @@ static void test_addr(void)
 		CHECK(stun_addr(&attr, &e) == rows[i].family, rows[i].name);
 		CHECK(stun_xor_addr(&msg, &attr, &x) == rows[i].family, rows[i].name);
 		CHECK(stun_well_formed(&attr) == (rows[i].family != 0), rows[i].name);
-		attr.type = TURN_XOR_PEER_ADDRESS;
-		CHECK(stun_well_formed(&attr) == (rows[i].family != 0), rows[i].name);
+		for (size_t j = 0; j < COUNT(types); j++) {
+			attr.type = types[j];
+			CHECK(stun_well_formed(&attr) == (rows[i].family != 0), rows[i].name);
+		}
 		CHECK(e.port == (rows[i].family != 0 ? 0x8055 : 7), "left alone when malformed");
 		CHECK(x.port == (rows[i].family != 0 ? (0x8055 ^ 0x2112) : 7), "port");
 		if (rows[i].family == 4) {
@@ -335,6 +343,9 @@ static void test_algorithm_parameters(void)
 	static const uint8_t other[] = { 0, 7, 0, 5, 'a', 'b', 'c', 'd', 'f' };
 	one.value = other;
 	CHECK(stun_algorithm_chosen(&one, &attr, value, sizeof(value)) == 0, "other parameters");
+
+	one = (struct stun_attr){ STUN_PASSWORD_ALGORITHM, 5, (const uint8_t *)"\0\7\0\1p" };
+	CHECK(stun_well_formed(&one), "a parameter of one octet");
 
 	attr.len = 16;
 	it = stun_algorithms(&attr);
