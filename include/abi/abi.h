@@ -20,9 +20,12 @@ enum { ABI_MAJOR = 1, ABI_MINOR = 0, ABI_LINE = 64 };
 /*
  * The hello, over the data plane's SOCK_SEQPACKET socket (run-dir/dataplane.sock), after
  * SO_PEERCRED. Three messages, each one struct hello of exactly this size:
- *   1 data plane -> control   HELLO_OFFER   fds: region D, wake-data-plane eventfd, wake-control eventfd
- *   2 control -> data plane   HELLO_JOIN    fds: region C
- *   3 data plane -> control   HELLO_WELCOME or HELLO_REFUSE (text says why, with both versions)
+ *
+ *   1. data plane -> control: HELLO_OFFER; fds: region D, eventfd to wake the data plane, the same
+ *      for control
+ *   2. control -> data plane: HELLO_JOIN; fds: region C
+ *   3. data plane -> control: HELLO_WELCOME, or HELLO_REFUSE (text says why, with both versions)
+ *
  * The socket then stays open and silent; its hang-up is the death notice for both sides.
  */
 enum hello_kind { HELLO_OFFER = 1, HELLO_JOIN = 2, HELLO_WELCOME = 3, HELLO_REFUSE = 4 };
@@ -33,7 +36,7 @@ struct hello {
 	uint32_t kind;
 	uint64_t generation;    /* of the data plane: random at its start */
 	uint64_t region_octets; /* of the region that travels with this message */
-	uint32_t n_workers;     /* OFFER: punt rings are n_workers + 1, the last one is the service turn's */
+	uint32_t n_workers;     /* OFFER: there is one punt ring more, the service turn's */
 	uint32_t pid;
 	char text[88]; /* REFUSE: why; NUL-terminated by the receiver before use */
 };
@@ -51,11 +54,11 @@ enum section_kind {
 	SECTION_COUNTERS = 4,  /* struct stats, instance = worker; n_workers = service turn */
 	SECTION_PUNT = 5,      /* ring producer part, instance = worker; n_workers = service turn */
 	SECTION_COMMAND_TAIL = 6, /* ring consumer part of the command ring */
-	SECTION_ROWS = 7,      /* struct row[], 64 octets each */
-	SECTION_ROWS_WIDE = 8, /* struct row_wide[], 128 octets each */
-	SECTION_FOREIGN = 9,   /* struct row_counts[], instance 0 for ROWS, 1 for ROWS_WIDE */
-	SECTION_PORTS = 10,    /* struct abi_port[] */
-	SECTION_NEIGHBOURS = 11, /* struct abi_neighbour[]: the adjacency table, for people */
+	SECTION_ROWS = 7,         /* struct row[], 64 octets each */
+	SECTION_ROWS_WIDE = 8,    /* struct row_wide[], 128 octets each */
+	SECTION_FOREIGN = 9,      /* struct row_counts[], instance 0 for ROWS, 1 for ROWS_WIDE */
+	SECTION_PORTS = 10,       /* struct abi_port[] */
+	SECTION_NEIGHBOURS = 11,  /* struct abi_neighbour[]: the adjacency table, for people */
 	/* region C */
 	SECTION_COMMAND = 32,   /* ring producer part */
 	SECTION_PUNT_TAIL = 33, /* ring consumer part, instance = punt ring */
@@ -131,7 +134,7 @@ enum neighbour_state { NEIGHBOUR_NONE, NEIGHBOUR_RESOLVING, NEIGHBOUR_RESOLVED, 
 struct abi_neighbour {
 	uint8_t ip[16]; /* of the next hop */
 	uint8_t mac[6];
-	uint16_t port;  /* index into SECTION_PORTS */
+	uint16_t port;          /* index into SECTION_PORTS */
 	_Atomic uint32_t state; /* enum neighbour_state */
 	_Atomic uint32_t users; /* rows that name it */
 };

@@ -84,8 +84,8 @@ static_assert(sizeof(struct cmd_nonce_key) == 24, "");
  */
 struct cmd_template {
 	uint16_t listener;
-	uint16_t code;     /* 400, 401, 438 */
-	uint16_t octets;   /* of the message behind this struct, FINGERPRINT not included */
+	uint16_t code;   /* 400, 401, 438 */
+	uint16_t octets; /* of the message behind this struct, FINGERPRINT not included */
 	uint16_t nonce_at;
 };
 

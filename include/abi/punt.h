@@ -7,7 +7,7 @@
 #include "abi/command.h"
 
 enum punt_kind {
-	PUNT_REQUEST = 1, /* struct punt + the STUN message: its nonce is ours and its UDP sum right */
+	PUNT_REQUEST = 1, /* struct punt + the STUN message: nonce ours, UDP sum right */
 	PUNT_ROW = 2,     /* struct punt_row */
 	PUNT_ICMP = 3,    /* later: struct punt + the quoted packet */
 	PUNT_ICE = 4,     /* later */
@@ -34,11 +34,11 @@ static_assert(sizeof(struct punt) == 48, "");
 
 enum row_status {
 	ROW_OK = 0,
-	ROW_DELETED = 1,     /* after the grace period; packets and octets are final */
-	ROW_UNKNOWN = 2,     /* delete of what is not there */
-	ROW_FULL = 3,        /* no row, no bucket or no room in the defer queue: answer 508 */
-	ROW_REFUSED = 4,     /* own address or denied peer: control and data plane disagree */
-	ROW_SYNCED = 5,      /* CMD_SYNC_END was applied */
+	ROW_DELETED = 1, /* after the grace period; packets and octets are final */
+	ROW_UNKNOWN = 2, /* delete of what is not there */
+	ROW_FULL = 3,    /* no row, no bucket or no room in the defer queue: answer 508 */
+	ROW_REFUSED = 4, /* own address or denied peer: control and data plane disagree */
+	ROW_SYNCED = 5,  /* CMD_SYNC_END was applied */
 	ROW_NO_PARENT = 6,
 };
 

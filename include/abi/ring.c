@@ -67,7 +67,7 @@ bool ring_room(struct ring_writer *w, uint32_t lines)
 	/* Acquire: the reader's copies out of these lines happened before we write them again. */
 	const uint64_t tail = atomic_load_explicit(&w->peer->tail, memory_order_acquire);
 
-	/* Between what it said last and what there is; tail_seen is never more than a ring behind. */
+	/* Between what it said last and what there is; tail_seen is at most a ring behind. */
 	if (tail - w->tail_seen > w->published - w->tail_seen) {
 		w->broken = true;
 		return false;

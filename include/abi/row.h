@@ -19,11 +19,17 @@ struct row_counts {
 };
 static_assert(sizeof(struct row_counts) == 16, "");
 
-enum flow_kind { FLOW_CHANNEL = 0, FLOW_BOUND_PEER = 1, FLOW_PERMISSION = 2, FLOW_ALLOCATION4 = 4,
-	         FLOW_ALLOCATION6 = 6 };
+enum flow_kind {
+	FLOW_CHANNEL = 0,
+	FLOW_BOUND_PEER = 1,
+	FLOW_PERMISSION = 2,
+	FLOW_ALLOCATION4 = 4,
+	FLOW_ALLOCATION6 = 6
+};
 
 /* Key by client:     client ip | client port | channel | listener id | kind 0, 4, 6.
- * Key by peer:       peer ip | peer port | allocation row (2 x 16 bits) | kind 1, 2 | generation << 4.
+ * Key by peer:       peer ip | peer port | allocation row (2 x 16 bits) | kind 1, 2 and
+ *                    generation << 4.
  * Ports and channel are in network order, as they come. */
 struct flow_key {
 	uint8_t ip[16];
@@ -38,13 +44,13 @@ struct row {
 	alignas(ABI_LINE) struct flow_key key;
 	uint16_t adjacency; /* towards where this row's packets leave */
 	uint16_t flags;
-	_Atomic uint32_t deadline_s; /* CLOCK_MONOTONIC seconds; a packet at or after it is refused */
-	uint8_t peer_ip4[4];         /* wide rows: in the second line */
+	_Atomic uint32_t deadline_s;      /* CLOCK_MONOTONIC seconds; refused from then on */
+	uint8_t peer_ip4[4];              /* wide rows: in the second line */
 	uint16_t relayed_port, peer_port; /* network order */
 	uint16_t relay;                   /* relayed address id */
 	uint16_t udp_delta;               /* precomputed part of the checksum change */
-	uint16_t channel;                 /* allocation row: of the first bound peer, network order; 0 none */
-	_Atomic uint8_t owner;            /* worker that counts here; 0xFF nobody */
+	uint16_t channel;      /* allocation row: of the first bound peer, network order; 0 none */
+	_Atomic uint8_t owner; /* worker that counts here; 0xFF nobody */
 	uint8_t generation;
 	struct row_counts counts;
 };
