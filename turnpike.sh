@@ -28,7 +28,7 @@ die() {
 # What building, running and testing need. What only `test --interop` needs follows.
 packages='
 build-essential meson ninja-build pkg-config python3
-dpdk-dev libdpdk-dev libnuma-dev libssl-dev libyaml-dev libevent-dev libjansson-dev
+dpdk-dev libdpdk-dev libnuma-dev libssl-dev libyaml-dev libunistring-dev libevent-dev libjansson-dev
 libmnl-dev libnftables-dev libbpf-dev libcunit1-dev
 clang libclang-rt-14-dev clang-format valgrind
 iproute2 iputils-ping procps nftables ethtool curl tcpdump tshark
