@@ -404,6 +404,9 @@ unsigned join_fds(const struct join *j, int *fds, unsigned cap)
 
 bool join_sleep(struct join *j)
 {
+	/* The end of a grace period wakes nobody. */
+	if (j->state == DRAINING)
+		return false;
 	return !j->have_command || ring_sleep(&j->command);
 }
 

@@ -82,7 +82,10 @@ void join_disconnect(struct join *j, const char *why);
 /* Descriptors to sleep on (listener, control, eventfd); they change with each join. Returns <= 3.
  */
 unsigned join_fds(const struct join *j, int *fds, unsigned cap);
-/* The command ring's two halves of sleeping (ring.h); awake drains the eventfd. */
+/*
+ * The command ring's two halves of sleeping (ring.h); awake drains the eventfd. No sleep while a
+ * grace period runs.
+ */
 bool join_sleep(struct join *j);
 void join_awake(struct join *j);
 

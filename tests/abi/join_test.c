@@ -240,7 +240,7 @@ static void test_left(void)
 	CHECK(join_link_open(&next, path, COMMAND_LINES, false, 0) == 0, "waits in the backlog");
 	CHECK(settle(&r, &next) == LINK_NONE && next.state == LINK_OFFER,
 	      "until the grace is over");
-	CHECK(!any_readable(r.join), "and wakes nobody meanwhile");
+	CHECK(!any_readable(r.join) && !join_sleep(r.join), "which has to be looked at");
 	CHECK(pull_number(&l.punt[0], PUNT_REQUEST, 1) && pull_number(&l.punt[0], PUNT_REQUEST, 2),
 	      "its rings can be read to the end");
 	r.grace_over = true;
