@@ -209,7 +209,8 @@ static void drop_child(struct flow_table *t, uint32_t row, uint64_t tag)
 	flow_row_bury(t, row, tag);
 }
 
-/* With all that is still under it: those rows are reported with the tags they were set with. */
+/* With all that is still under it: those rows are reported with the tags they were set with, or
+ * with 0 as their allocation is. */
 static void drop_allocation(struct flow_table *t, uint32_t row, uint64_t tag)
 {
 	struct flow_meta *const m = flow_meta(t, row);
@@ -219,7 +220,7 @@ static void drop_allocation(struct flow_table *t, uint32_t row, uint64_t tag)
 		                      memory_order_release);
 	flow_remove(t, &r->key, row);
 	while (m->first_child != ROW_NONE)
-		drop_child(t, m->first_child, flow_meta(t, m->first_child)->tag);
+		drop_child(t, m->first_child, tag ? flow_meta(t, m->first_child)->tag : 0);
 	flow_row_bury(t, row, tag);
 }
 
@@ -577,10 +578,11 @@ bool flow_sync_end(struct flow_table *t, unsigned budget)
 			budget--;
 		if (m->state != FLOW_LIVE || m->epoch == t->epoch || m->kind == FLOW_BOUND_PEER)
 			continue;
+		/* An earlier control's tags may mean something else to this one: nobody is told. */
 		if (is_allocation(m->kind))
-			drop_allocation(t, row, m->tag);
+			drop_allocation(t, row, 0);
 		else
-			drop_child(t, row, m->tag);
+			drop_child(t, row, 0);
 		if (budget > 0)
 			budget--;
 	}

@@ -14,10 +14,11 @@
 /* Why a worker gives a frame to the service turn; travels in the mbuf (m->hash.usr). m->port is the
  * index of the dataplane port it came by. */
 enum give {
-	GIVE_KERNEL = 1,  /* to the exception port */
-	GIVE_FRAGMENT,    /* to reassembly */
-	GIVE_ICMP,        /* quotes a relayed packet */
-	GIVE_UNRESOLVED,  /* finished frame, adjacency (upper 16 bits) not resolved yet: hold and kick */
+	GIVE_KERNEL = 1, /* to the exception port */
+	GIVE_FRAGMENT,   /* to reassembly */
+	GIVE_ICMP,       /* quotes a relayed packet */
+	GIVE_UNRESOLVED, /* finished frame, adjacency (upper 16 bits) not resolved yet: hold and
+	                    kick */
 };
 
 struct service *service_new(struct dataplane *dp);

@@ -26,20 +26,19 @@ bool nonce_keys_set(struct nonce_keys *k, uint8_t epoch, const uint8_t key[NONCE
 
 /* What a listener's nonces are bound to; computed once per listener. */
 void nonce_scope(const struct endpoint *listener, uint8_t transport, const char *realm,
-                 const void *algorithms, unsigned algorithms_len,
-                 uint8_t scope[NONCE_SCOPE_LEN]);
+                 const void *algorithms, unsigned algorithms_len, uint8_t scope[NONCE_SCOPE_LEN]);
 
 /* "obMatJos2" + feature bits: bit 0 password algorithms, bit 1 username anonymity. */
 void nonce_prefix(bool algorithms, bool anonymity, char prefix[NONCE_PREFIX_LEN]);
 
 void nonce_make(struct nonce_keys *k, const char prefix[NONCE_PREFIX_LEN],
-                const uint8_t scope[NONCE_SCOPE_LEN], const struct endpoint *client,
-                uint32_t now_s, char out[NONCE_LEN]);
+                const uint8_t scope[NONCE_SCOPE_LEN], const struct endpoint *client, uint32_t now_s,
+                char out[NONCE_LEN]);
 
 enum nonce_verdict { NONCE_FRESH, NONCE_EXPIRED, NONCE_FOREIGN };
 
 /* EXPIRED: ours, but older than lifetime_s. FOREIGN: everything else, the future included. */
 enum nonce_verdict nonce_check(struct nonce_keys *k, const char prefix[NONCE_PREFIX_LEN],
-                               const uint8_t scope[NONCE_SCOPE_LEN],
-                               const struct endpoint *client, const void *nonce, unsigned len,
-                               uint32_t now_s, uint32_t lifetime_s);
+                               const uint8_t scope[NONCE_SCOPE_LEN], const struct endpoint *client,
+                               const void *nonce, unsigned len, uint32_t now_s,
+                               uint32_t lifetime_s);
