@@ -11,6 +11,7 @@
 
 #include "dataplane/flow.h"
 #include "dataplane/kernel.h"
+#include "log.h"
 #include "wire/checksum.h"
 
 struct bed bed;
@@ -300,6 +301,7 @@ void bed_start(const char *more)
 	struct config_error err;
 
 	memset(&bed, 0, sizeof(bed));
+	log_open("bed", LOG_LEVEL_ERROR, LOG_TEXT);
 	start_eal();
 	snprintf(bed.dir, sizeof(bed.dir), "/tmp/bed.XXXXXX");
 	CU_ASSERT_FATAL(mkdtemp(bed.dir) != NULL);
