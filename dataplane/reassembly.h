@@ -1,7 +1,7 @@
 /*
  * Fragments of our UDP, put together (TURN-145): a fixed number of places of one datagram each, a
  * bound per source prefix, a timeout. A datagram with overlapping fragments is dropped whole
- * (RFC 5722); an exact copy of a fragment is ignored.
+ * (RFC 5722); a copy of octets that are there already is ignored.
  *
  * Our own rather than rte_ip_frag: Debian builds that for eight fragments a datagram, and 65,507
  * octets come in 45.
