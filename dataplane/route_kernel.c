@@ -36,6 +36,7 @@ enum {
 	RECEIVE_OCTETS = 4 << 20,
 	SEQ_ASK = 1 << 24, /* low bits: the neighbour */
 	SEQ_DUMP = 1 << 25,
+	SEQ_LOOK = 1 << 26, /* low bits: the neighbour */
 	INDEX_MASK = 0xFFFF,
 };
 
@@ -83,27 +84,36 @@ static struct nlmsghdr *neighbour_message(const struct route *r, const struct ne
 	return h;
 }
 
-void route_ask(struct route *r, struct neighbour *n)
+/* Find it and, where the kernel can, keep it known. */
+static void solicit(struct route *r, const struct neighbour *n, bool manage)
 {
-	const uint32_t seq = SEQ_ASK | (uint32_t)(n - r->neighbour);
 	uint8_t buffer[256];
 	struct nlmsghdr *h = neighbour_message(r, n, RTM_NEWNEIGH, NTF_USE, buffer);
 
-	n->asked_ms = r->now_ms;
 	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
-	if (r->managed)
+	if (manage)
 		mnl_attr_put_u32(h, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
-	send_message(r, h, seq);
-	/* One that is known already changes nothing and so tells nothing. */
-	send_message(r, neighbour_message(r, n, RTM_GETNEIGH, 0, buffer), 0);
+	send_message(r, h, SEQ_ASK | (uint32_t)(n - r->neighbour));
+}
+
+/*
+ * Looks first: to solicit an entry that an administrator made permanent would take that from it,
+ * and one that is known already changes nothing and so tells nothing. The answer goes on in
+ * looked().
+ */
+void route_ask(struct route *r, struct neighbour *n)
+{
+	uint8_t buffer[256];
+
+	n->asked_ms = r->now_ms;
+	send_message(r, neighbour_message(r, n, RTM_GETNEIGH, 0, buffer),
+	             SEQ_LOOK | (uint32_t)(n - r->neighbour));
 }
 
 void route_forget(struct route *r, const struct neighbour *n)
 {
-	uint8_t buffer[256];
-
-	if (r->socket != NULL && r->managed)
-		send_message(r, neighbour_message(r, n, RTM_DELNEIGH, 0, buffer), 0);
+	if (r->socket != NULL && r->managed && !n->permanent)
+		solicit(r, n, false);
 }
 
 /* --- what comes in --- */
@@ -131,6 +141,8 @@ static void take_neighbour(struct route *r, const struct nlmsghdr *h)
 	n = found ? route_neighbour_find(r, port, &ip) : NULL;
 	if (n == NULL)
 		return;
+	n->permanent =
+		h->nlmsg_type == RTM_NEWNEIGH && (m->ndm_state & (NUD_PERMANENT | NUD_NOARP)) != 0;
 	if (h->nlmsg_type == RTM_DELNEIGH) {
 		route_neighbour_set(r, n, NEIGHBOUR_RESOLVING, NULL);
 		route_ask(r, n);
@@ -380,10 +392,21 @@ static void take_error(struct route *r, const struct nlmsghdr *h)
 	if ((h->nlmsg_seq & SEQ_DUMP) != 0 && r->dumping == (h->nlmsg_seq & INDEX_MASK)) {
 		r->dump_broken = true;
 		dump_done(r);
+	} else if ((h->nlmsg_seq & SEQ_LOOK) != 0 && n->first_hop != 0) {
+		solicit(r, n, r->managed); /* not known at all */
 	} else if ((h->nlmsg_seq & SEQ_ASK) != 0 && r->managed && n->first_hop != 0) {
 		r->managed = false; /* an older kernel: we ask again now and then */
-		route_ask(r, n);
+		solicit(r, n, false);
 	}
+}
+
+/* What the kernel knew when we looked. */
+static void looked(struct route *r, const struct nlmsghdr *h)
+{
+	const struct neighbour *n = &r->neighbour[h->nlmsg_seq & INDEX_MASK];
+
+	if (n->first_hop != 0 && !n->permanent)
+		solicit(r, n, r->managed);
 }
 
 static void take_message(struct route *r, const struct nlmsghdr *h)
@@ -403,7 +426,12 @@ static void take_message(struct route *r, const struct nlmsghdr *h)
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE: take_route(r, h); break;
 	case RTM_NEWNEIGH:
-	case RTM_DELNEIGH: take_neighbour(r, h); break;
+	case RTM_DELNEIGH:
+		take_neighbour(r, h);
+		if (h->nlmsg_pid == mnl_socket_get_portid(r->socket) &&
+		    (h->nlmsg_seq & ~(uint32_t)INDEX_MASK) == SEQ_LOOK)
+			looked(r, h);
+		break;
 	case RTM_NEWLINK: take_link(r, h); break;
 	default: break;
 	}

@@ -19,6 +19,7 @@ struct neighbour {
 	uint8_t mac[6];
 	uint8_t state; /* enum neighbour_state */
 	uint8_t generation;
+	bool permanent;     /* made by hand, or needs no resolution: not ours to ask for */
 	uint16_t first_hop; /* 0: not in use */
 	uint16_t hash_next;
 	uint32_t asked_ms;
