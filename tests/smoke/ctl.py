@@ -94,8 +94,8 @@ def hold(server, user, password, flag):
 
 def dial(path):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(path)  # waits while the backlog is full; with a timeout it would fail
     s.settimeout(15)
-    s.connect(path)
     return s
 
 

@@ -52,7 +52,6 @@ client() {
 config 'alice: secret'
 lab_check 'a relay is up' start
 lab_check 'status says serving' sh -c "'$LAB_BUILD/turnpikectl' -c '$yaml' status | grep -q serving"
-lab_start relay gone true
 
 # Media all the while; its records have to agree with it.
 client stream 198.18.0.1 198.18.0.2 24 "$LAB_DIR/flag" >"$LAB_DIR/stream.out" 2>&1 &
@@ -127,6 +126,17 @@ sent=$(sed -n 's/^sent \([0-9]*\) .*/\1/p' "$LAB_DIR/stream.out")
 record=$(grep "allocation end id=$id " "$LAB_DIR/relay.log")
 lab_check 'its record says so, to the octet' sh -c "
 	echo '$record' | grep 'from_client_packets=$sent from_client_octets=$((sent * 100)) to_client_packets=$sent to_client_octets=$((sent * 100))'"
+
+# The data plane dies: what there was is set again.
+client hold 198.18.0.1 alice secret "$LAB_DIR/held" >"$LAB_DIR/hold.out" 2>&1 &
+hold=$!
+lab_wait 5 test -e "$LAB_DIR/held"
+kill -9 "$(pid_of dataplane)"
+lab_wait 5 grep -q 'dataplane left' "$LAB_DIR/relay.log"
+lab_check 'a new data plane is joined' lab_wait 15 synced
+rm -f "$LAB_DIR/held"
+wait $hold
+lab_check 'and the client refreshes' is "$?" 0
 
 # Levels and exit statuses.
 chmod 755 "$LAB_DIR" "$LAB_DIR/run"
