@@ -2,7 +2,7 @@
 # The table in docs/configure.md is the one that the settings table makes; the shipped example parses;
 # the manual page is clean. usage: configure.sh PATH-OF-TURNPIKE SOURCE-ROOT
 set -u
-turnpike=$1
+turnpike=$(realpath "$1")
 cd "$2" || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT

@@ -2,7 +2,7 @@
 # The supervisor over two stand-ins: order, restarts, exit codes, signals, run directory.
 # usage: supervisor.sh PATH-OF-TURNPIKE
 set -u
-turnpike=$1
+turnpike=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
 DIR=$(mktemp -d) || exit 1
 export DIR

@@ -100,7 +100,7 @@ static void test_defaults(void)
 	CHECK(c->limit_permissions == 1024 && c->limit_channels == 4096, "permissions");
 	CHECK(c->limit_lifetime_s == 3600 && c->limit_binding_per_prefix == 10000, "lifetime");
 	CHECK(c->limit_error_per_prefix == 64 && c->reservation_s == 30, "errors");
-	CHECK(c->port_rest_s == 30 && c->fragment_mtu == 1280 && !c->ttl_decrement, "relay");
+	CHECK(c->port_rest_s == 30 && c->fragment_mtu == 1280 && c->ttl_decrement, "relay");
 	CHECK(!c->rfc5766_channels && !c->strict_permissions && !c->rfc3489, "compat");
 	CHECK(c->workers == 1 && c->cores[0] == -1 && c->service_core == -1, "workers");
 	CHECK(c->idle == IDLE_ADAPTIVE && c->hugepages == HUGEPAGES_AUTO, "idle");
