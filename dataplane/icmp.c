@@ -351,12 +351,8 @@ static void send_error(struct worker *w, const struct port *port, const uint8_t 
 void icmp_too_big(struct worker *w, const struct port *port, const uint8_t *frame, uint32_t len,
                   uint32_t mtu, slow_send *send)
 {
-	if (frame[DATAGRAM_ETH] >> 4 == 4)
-		send_error(w, port, frame, len, ICMP4_UNREACHABLE, CODE4_NEEDS_FRAGMENTING,
-		           RTE_MIN(mtu, 0xFFFFu), send);
-	else
-		send_error(w, port, frame, len, ICMP6_TOO_BIG, 0,
-		           RTE_MAX(mtu, (uint32_t)DATAGRAM_MTU6_MIN), send);
+	send_error(w, port, frame, len, ICMP4_UNREACHABLE, CODE4_NEEDS_FRAGMENTING,
+	           RTE_MIN(mtu, 0xFFFFu), send);
 }
 
 void icmp_time_exceeded(struct worker *w, const struct port *port, const uint8_t *frame,

@@ -226,15 +226,19 @@ static uint32_t usable_mtu(const struct passage *x, unsigned out_family, uint32_
 {
 	if (x->to_client)
 		mtu -= DATA_OVERHEAD; /* TURN-144 */
-	if (x->p.family == 4 && out_family == 6)
+	if (out_family == 6)
 		mtu -= DATAGRAM_IP6 - DATAGRAM_IP4;
-	else if (x->p.family == 6 && out_family == 4)
-		mtu += DATAGRAM_IP6 - DATAGRAM_IP4;
 	return mtu;
 }
 
-/* Fields of the IP header by RFC 8656 §13 and §14. false: the packet's life is over. */
-static bool head_rules(struct passage *x, struct datagram *d)
+/*
+ * Fields of the IP header by RFC 8656 §13 and §14. false: the packet's life is over.
+ *
+ * From IPv6, where nobody asks for DF, what outgrows the link is fragmented as a kernel socket
+ * would (the alternate behaviour of §13.2 and §13.3): a datagram that filled its sender's MTU
+ * outgrows ours by the wrapping alone, and dropping it would lose media to teach a smaller size.
+ */
+static bool head_rules(struct passage *x, struct datagram *d, uint16_t mtu)
 {
 	const struct config *cfg = x->w->dp->cfg;
 	const bool in4 = x->p.family == 4, out4 = addr_is4(&d->dst.addr);
@@ -262,11 +266,11 @@ static bool head_rules(struct passage *x, struct datagram *d)
 		d->piece_max = x->df ? 0 : (uint16_t)cfg->fragment_mtu;
 	} else if (out4) {
 		/* TURN-142 */
-		d->df = !x->fragmented && datagram_packet(d) > DF4_UP_TO;
+		d->df = !x->fragmented && datagram_packet(d) > DF4_UP_TO &&
+		        datagram_packet(d) <= mtu;
 	} else {
 		/* TURN-143 */
 		d->fragment_header = x->fragmented;
-		d->no_fragments = !x->fragmented;
 		d->piece_max = x->fragmented ? DATAGRAM_MTU6_MIN : 0;
 	}
 	return true;
@@ -286,8 +290,9 @@ static enum stat_id pass(struct passage *x, const struct endpoint *src, const st
 		.pad = x->pad,
 	};
 	const unsigned out_family = addr_family(&dst->addr);
+	const uint16_t mtu = x->w->dp->adjacency->entry[adjacency].mtu;
 
-	if (!head_rules(x, &d)) {
+	if (!head_rules(x, &d, mtu)) {
 		if (x->p.family == 6 || out_family == 6) /* TURN-135 */
 			icmp_time_exceeded(x->w, x->port, x->frame, x->len, x->send);
 		return STAT_TTL_EXPIRED;
@@ -295,8 +300,7 @@ static enum stat_id pass(struct passage *x, const struct endpoint *src, const st
 	const enum stat_id drop = slow_emit(x->w, &d, adjacency, x->send);
 
 	if (drop == STAT_TOO_BIG && (d.df || d.no_fragments))
-		icmp_too_big(x->w, x->port, x->frame, x->len,
-		             usable_mtu(x, out_family, x->w->dp->adjacency->entry[adjacency].mtu),
+		icmp_too_big(x->w, x->port, x->frame, x->len, usable_mtu(x, out_family, mtu),
 		             x->send);
 	return drop;
 }
