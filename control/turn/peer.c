@@ -107,6 +107,8 @@ static void adopt(struct turn_server *srv, struct alloc *a, uint32_t perm)
 		    addr_equal(&p->at.addr, &srv->peers[perm].at.addr)) {
 			attach(srv, n, perm);
 			a->n_orphans--;
+			if (srv->peers[perm].keep_s < p->deadline_s)
+				srv->peers[perm].keep_s = p->deadline_s;
 		}
 	}
 }
@@ -156,6 +158,7 @@ uint32_t peer_make(struct turn_server *srv, struct alloc *a, const struct endpoi
 		index_add(&srv->by_number, hash_number(srv, alloc, channel), n);
 		index_add(&srv->by_peer, hash_bound(srv, alloc, at), n);
 		a->n_chans++;
+		a->n_orphans += p->perm == NONE;
 	}
 	return n;
 }

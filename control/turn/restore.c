@@ -49,6 +49,16 @@ static uint32_t element_of(const struct map *m, store_ref ref)
 	return ref != 0 && ref < m->n ? m->element[ref] : NONE;
 }
 
+/* Slot of a realm or listener that a record names; NONE: it names something else. */
+static uint32_t named(const struct turn_server *srv, const struct map *m, store_ref ref,
+                      uint8_t sort)
+{
+	const uint32_t slot = element_of(m, ref);
+	const struct body_name *b = slot != NONE ? body_of(srv, ref, STORE_NAME) : NULL;
+
+	return b != NULL && b->sort == sort ? slot : NONE;
+}
+
 static void load_name(struct turn_server *srv, store_ref ref, struct map *m)
 {
 	const struct body_name *b = body_of(srv, ref, STORE_NAME);
@@ -77,7 +87,7 @@ static void load_name(struct turn_server *srv, store_ref ref, struct map *m)
 static void load_user(struct turn_server *srv, store_ref ref, struct map *m)
 {
 	const struct body_user *b = body_of(srv, ref, STORE_USER);
-	const uint32_t realm = element_of(m, b->realm);
+	const uint32_t realm = named(srv, m, b->realm, NAME_REALM);
 	struct name owner = b->name;
 	uint64_t expiry_s;
 	uint32_t c;
@@ -149,6 +159,11 @@ static bool load_legs(struct turn_server *srv, const struct body_alloc *b, struc
 		return false;
 	if ((b->flags & BODY_DUAL) == 0)
 		return true;
+	if (leg_of(&relay) != 0) /* IPv4 first, always */
+		return false;
+	memcpy(relay.ip, b->peer_ip, 16);
+	if (leg_of(&relay) != 1)
+		return false;
 	return load_leg(srv, &a->leg[1], b->peer_ip, b->peer_port, b->perm_s);
 }
 
@@ -184,11 +199,23 @@ static bool passed(const struct turn_server *srv, uint32_t deadline_s)
 static void load_alloc(struct turn_server *srv, store_ref ref, struct map *m)
 {
 	const struct body_alloc *b = body_of(srv, ref, STORE_ALLOCATION);
-	const uint32_t user = element_of(m, b->user), listener = element_of(m, b->listener);
-	struct alloc *a = user != NONE && listener != NONE ? alloc_take(srv) : NULL;
+	const uint32_t listener = named(srv, m, b->listener, NAME_LISTENER);
+	const uint32_t user = element_of(m, b->user);
+	struct endpoint client = { .port = b->client_port };
+	struct alloc *a = NULL;
 
+	memcpy(client.addr.ip, b->client_ip, 16);
+	if (listener != NONE && user != NONE && body_of(srv, b->user, STORE_USER) != NULL &&
+	    alloc_find(srv, &client, (uint8_t)listener) == NULL &&
+	    alloc_find_id(srv, b->id) == NULL)
+		a = alloc_take(srv);
 	if (a == NULL || !load_legs(srv, b, a)) {
 		if (a != NULL) {
+			for (unsigned i = 0; i < 2; i++)
+				if (leg_live(&a->leg[i]) &&
+				    srv->relays[a->leg[i].relay].ports != NULL)
+					ports_release(srv->relays[a->leg[i].relay].ports,
+					              a->leg[i].port, srv->now_s, 0);
 			a->state = ELEMENT_FREE;
 			pool_give(&srv->pool_alloc, (uint32_t)(a - srv->allocs));
 		}
@@ -197,8 +224,7 @@ static void load_alloc(struct turn_server *srv, store_ref ref, struct map *m)
 	}
 	m->element[ref] = (uint32_t)(a - srv->allocs);
 	a->id = b->id;
-	memcpy(a->client.addr.ip, b->client_ip, 16);
-	a->client.port = b->client_port;
+	a->client = client;
 	a->listener = (uint8_t)listener;
 	a->cred = user;
 	a->created_s = b->created_s;

@@ -69,7 +69,7 @@ void pool_give(struct pool *p, uint32_t element)
 
 int server_realm_slot(struct turn_server *srv, const char *text, size_t len)
 {
-	int spare = -1;
+	int spare = -1, empty = -1;
 
 	if (len == 0 || len > REALM_MAX)
 		return -1;
@@ -78,9 +78,13 @@ int server_realm_slot(struct turn_server *srv, const char *text, size_t len)
 
 		if (strlen(r->text) == len && memcmp(r->text, text, len) == 0)
 			return i;
-		if (spare < 0 && (r->text[0] == '\0' || (r->refs == 0 && i != srv->realm)))
+		if (r->text[0] == '\0')
+			empty = i;
+		else if (r->refs == 0 && i != srv->realm)
 			spare = i;
 	}
+	if (empty >= 0)
+		spare = empty;
 	if (spare < 0)
 		return -1;
 	if (srv->realms[spare].ref != 0)
@@ -92,16 +96,20 @@ int server_realm_slot(struct turn_server *srv, const char *text, size_t len)
 
 uint8_t server_listener_slot(struct turn_server *srv, const struct endpoint *at, uint8_t transport)
 {
-	uint8_t spare = 0xFF;
+	uint8_t spare = 0xFF, empty = 0xFF;
 
 	for (uint8_t i = 0; i < LISTENER_SLOTS; i++) {
 		const struct listener *l = &srv->listeners[i];
 
 		if (l->transport == transport && endpoint_equal(&l->at, at))
 			return i;
-		if (spare == 0xFF && (l->transport == 0 || (l->refs == 0 && !l->known)))
+		if (l->transport == 0)
+			empty = i;
+		else if (l->refs == 0 && !l->known)
 			spare = i;
 	}
+	if (empty != 0xFF)
+		spare = empty;
 	if (spare == 0xFF || transport == 0)
 		return 0xFF;
 	if (srv->listeners[spare].ref != 0)

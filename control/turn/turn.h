@@ -175,3 +175,6 @@ struct turn_stat_name {
 };
 unsigned turn_stats(const struct turn_server *srv, const struct turn_stat_name **names,
                     const uint64_t **values);
+
+/* For tests: NULL when every invariant of TURN's state model holds, else which one does not. */
+const char *turn_check_invariants(const struct turn_server *srv);

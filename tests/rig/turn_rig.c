@@ -177,6 +177,7 @@ void rig_open(struct rig *r, rig_tweak *tweak)
 	r->now_ms = 5000000;
 	r->wall_s = 1700000000;
 	r->index_flows = true;
+	r->retry = true;
 	r->n_records = 0;
 	if (tweak != NULL)
 		tweak(r);
@@ -561,6 +562,14 @@ int rig_ask(struct rig *r, struct rig_client *c, struct rig_message *m)
 		if (rig_send(r, c, &bare) != STUN_UNAUTHENTICATED)
 			return -3;
 	}
+
+	const size_t plain = m->b.len;
+	rig_sign(r, m, c);
+	const int err = rig_send(r, c, m);
+	if (err != STUN_STALE_NONCE || !r->retry)
+		return err;
+	m->b.len = plain; /* again, in a transaction of its own, with the new nonce */
+	rig_octets(m->buf + 8, STUN_TXID_LEN);
 	rig_sign(r, m, c);
 	return rig_send(r, c, m);
 }

@@ -52,6 +52,8 @@ struct rig {
 	uint64_t now_ms;
 	uint32_t wall_s;
 
+	bool retry; /* rig_ask() asks again after 438, as clients do */
+
 	/* the data plane */
 	bool deaf;     /* does not answer commands */
 	bool full;     /* answers every set ROW_FULL */

@@ -1,0 +1,850 @@
+/* Mirrors control/turn/auth.c, user.c, limit.c and template.c: who asks, and with what nonce. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/crypto.h"
+#include "nonce.h"
+#include "tests/rig/turn_rig.h"
+#include "tests/support.h"
+#include "wire/integrity.h"
+
+#define SOUND(r)                                                         \
+	do {                                                             \
+		const char *bad_ = turn_check_invariants((r)->srv);      \
+		CHECK(bad_ == NULL, bad_ != NULL ? bad_ : "invariants"); \
+	} while (0)
+
+static uint64_t stat_of(const struct rig *r, const char *name)
+{
+	const struct turn_stat_name *names;
+	const uint64_t *values;
+	const unsigned n = turn_stats(r->srv, &names, &values);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return values[i];
+	return UINT64_MAX;
+}
+
+static void learn_nonce(struct rig *r, struct rig_client *c)
+{
+	struct rig_message m;
+
+	rig_begin(r, &m, TURN_ALLOCATE);
+	CHECK(rig_send(r, c, &m) == 401, "TURN-022: bare");
+}
+
+/* What a request lacks or has wrong, one thing at a time and two together. */
+enum {
+	NO_MI = 1,
+	NO_USER = 2,
+	NO_REALM = 4,
+	NO_NONCE = 8,
+	BAD_USER = 16,
+	BAD_REALM = 32,
+	BAD_PASSWORD = 64,
+	FOREIGN = 128,
+	OLD = 256,
+	UNKNOWN = 512,
+	NO_TRANSPORT = 1024,
+	HASH_TOO = 2048,
+	SHORT_MI = 4096,
+};
+
+/* The order of refusals, steps 3 to 11, for an Allocate without allocation. */
+static const struct {
+	const char *name;
+	unsigned faults;
+	int want;
+	bool is_signed;
+} orders[] = {
+	/* clang-format off */
+	{ "nothing wrong",                           0,                             0,   true },
+	{ "3: no integrity",                         NO_MI,                         401, false },
+	{ "3 before 4",                              NO_MI | NO_USER | NO_REALM,    401, false },
+	{ "3 before 8 (STUN-028)",                   NO_MI | UNKNOWN,               401, false },
+	{ "4: no USERNAME (STUN-087)",               NO_USER,                       400, false },
+	{ "4: no REALM",                             NO_REALM,                      400, false },
+	{ "4: no NONCE",                             NO_NONCE,                      400, false },
+	{ "4: USERNAME and USERHASH (STUN-099)",     HASH_TOO,                      400, false },
+	{ "4: integrity of 16 octets (STUN-059)",    SHORT_MI,                      400, false },
+	{ "4 before 5",                              NO_REALM | BAD_USER,           400, false },
+	{ "4 before 6",                              NO_USER | FOREIGN,             400, false },
+	{ "6, not ours, before 5 (STUN-092)",        FOREIGN | BAD_USER,            438, false },
+	{ "6, not ours, before wrong password",      FOREIGN | BAD_PASSWORD,        438, false },
+	{ "6, not ours, before foreign realm",       FOREIGN | BAD_REALM,           438, false },
+	{ "5: unknown user (STUN-089)",              BAD_USER,                      401, false },
+	{ "5: foreign realm (STUN-076)",             BAD_REALM,                     401, false },
+	{ "5: wrong password (STUN-090)",            BAD_PASSWORD,                  401, false },
+	{ "5 before 6: wrong password, old nonce",   BAD_PASSWORD | OLD,            401, false },
+	{ "5 before 6: unknown user, old nonce",     BAD_USER | OLD,                401, false },
+	{ "6: old nonce (TURN-032, STUN-095)",       OLD,                           438, true },
+	{ "6 before 8",                              OLD | UNKNOWN,                 438, true },
+	{ "5 before 8",                              BAD_PASSWORD | UNKNOWN,        401, false },
+	{ "8: unknown attribute",                    UNKNOWN,                       420, true },
+	{ "8 before 11",                             UNKNOWN | NO_TRANSPORT,        420, true },
+	{ "11: no transport",                        NO_TRANSPORT,                  400, true },
+	/* clang-format on */
+};
+
+static void put_faulty(struct rig *r, struct rig_message *m, struct rig_client *c, unsigned faults)
+{
+	struct rig_client bad = *c;
+	uint8_t hash[32];
+	size_t covered;
+	uint8_t *mac;
+
+	rig_begin(r, m, TURN_ALLOCATE);
+	if ((faults & NO_TRANSPORT) == 0)
+		stun_put_u8(&m->b, TURN_REQUESTED_TRANSPORT, 17);
+	if ((faults & UNKNOWN) != 0)
+		stun_put_u32(&m->b, 0x7FFE, 1);
+	if ((faults & BAD_USER) != 0)
+		bad.user = "nobody";
+	if ((faults & BAD_PASSWORD) != 0)
+		bad.password = "wrong";
+	if ((faults & BAD_REALM) != 0)
+		snprintf(bad.realm, sizeof(bad.realm), "example.net");
+	if ((faults & FOREIGN) != 0)
+		bad.nonce[20] ^= 1;
+	if ((faults & (NO_MI | NO_USER | NO_REALM | NO_NONCE | HASH_TOO | SHORT_MI)) == 0) {
+		rig_sign(r, m, &bad);
+		return;
+	}
+	if ((faults & NO_USER) == 0)
+		stun_put(&m->b, STUN_USERNAME, bad.user, (uint16_t)strlen(bad.user));
+	if ((faults & HASH_TOO) != 0) {
+		crypto_userhash(bad.user, strlen(bad.user), bad.realm, hash);
+		stun_put(&m->b, STUN_USERHASH, hash, 32);
+	}
+	if ((faults & NO_REALM) == 0)
+		stun_put(&m->b, STUN_REALM, bad.realm, (uint16_t)strlen(bad.realm));
+	if ((faults & NO_NONCE) == 0)
+		stun_put(&m->b, STUN_NONCE, bad.nonce, (uint16_t)bad.nonce_len);
+	if ((faults & SHORT_MI) != 0)
+		stun_reserve(&m->b, STUN_MESSAGE_INTEGRITY, 16);
+	else if ((faults & NO_MI) == 0 &&
+	         (mac = stun_reserve_integrity(&m->b, STUN_MESSAGE_INTEGRITY, &covered)) != NULL)
+		memset(mac, 1, 20);
+}
+
+static void test_order(void)
+{
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		struct rig r;
+		struct rig_client c = rig_client4(1), asker;
+		struct rig_message m;
+		struct stun_attr attr = { 0 };
+
+		rig_open(&r, NULL);
+		learn_nonce(&r, &c);
+		if ((orders[i].faults & OLD) != 0)
+			rig_wait(&r, 601000);
+		put_faulty(&r, &m, &c, orders[i].faults);
+		asker = c;
+		const int got = rig_send(&r, &c, &m);
+		CHECK(got == orders[i].want, orders[i].name);
+		CHECK(rig_signed(&r, &asker, 0) == orders[i].is_signed, orders[i].name);
+		const bool challenge = got == 401 || got == 438;
+		CHECK(rig_attr(&r, STUN_REALM, &attr) == challenge, "TURN-029: REALM");
+		CHECK(rig_attr(&r, STUN_NONCE, &attr) == challenge, "TURN-029: NONCE");
+		CHECK(rig_attr(&r, STUN_PASSWORD_ALGORITHMS, &attr) == challenge, "STUN-093");
+		CHECK(rig_attr_count(&r, STUN_USERNAME) == 0, "STUN-053");
+		CHECK(turn_allocations(r.srv) == (got == 0), "no state but on success");
+		if (challenge) {
+			rig_sign(&r, (rig_begin(&r, &m, TURN_REFRESH), &m), &c);
+			CHECK(rig_send(&r, &c, &m) == 437, "the retry passes (TURN-032)");
+		}
+		rig_close(&r);
+	}
+}
+
+/* Step 1: silence. */
+static void test_silence(void)
+{
+	static const uint16_t types[] = { 0x0001, 0x0006, 0x0013, 0x0016, 0x0017, 0x0103,
+		                          0x0113, 0x0014, 0x0018, 0x0000, 0x0002, 0x0005,
+		                          0x000A, 0x000B, 0x0200, 0x0017 };
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct rig_message m;
+
+	rig_open(&r, NULL);
+	learn_nonce(&r, &c);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		rig_begin(&r, &m, TURN_ALLOCATE);
+		be16_store(m.buf, types[i]);
+		rig_sign(&r, &m, &c);
+		CHECK(rig_send(&r, &c, &m) == -1, "TURN-002, STUN-033 to STUN-036");
+	}
+	CHECK(stat_of(&r, "turn_drop_method") == sizeof(types) / sizeof(types[0]), "counted");
+	c.fingerprint = true;
+	rig_begin(&r, &m, TURN_ALLOCATE);
+	stun_put_u8(&m.b, TURN_REQUESTED_TRANSPORT, 17);
+	rig_sign(&r, &m, &c);
+	m.buf[m.b.len - 1] ^= 1;
+	CHECK(rig_send(&r, &c, &m) == -1 && stat_of(&r, "turn_drop_fingerprint") == 1,
+	      "STUN-026: wrong FINGERPRINT");
+	m.buf[m.b.len - 1] ^= 1;
+	CHECK(rig_send(&r, &c, &m) == 0, "and the right one");
+	CHECK(rig_send_octets(&r, &c, m.buf, m.b.len - 4) == -1, "STUN-008: cut short");
+	CHECK(rig_send_octets(&r, &c, m.buf, 19) == -1 && stat_of(&r, "turn_drop_malformed") == 2,
+	      "STUN-001");
+	c.listener = 99;
+	CHECK(rig_send(&r, &c, &m) == -1 && stat_of(&r, "turn_drop_listener") == 1,
+	      "a listener nobody has");
+	rig_close(&r);
+}
+
+/* TURN-008, STUN-017: what stands behind the integrity. */
+static void test_behind(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct rig_message m;
+
+	rig_open(&r, NULL);
+	CHECK(rig_allocate(&r, &c) == 0, "one");
+	rig_begin(&r, &m, TURN_REFRESH);
+	rig_sign(&r, &m, &c);
+	stun_put_u32(&m.b, TURN_LIFETIME, 0);
+	stun_put_u32(&m.b, 0x7FFE, 0);
+	CHECK(rig_send(&r, &c, &m) == 0 && turn_allocations(r.srv) == 1, "no effect, no 420");
+	rig_begin(&r, &m, TURN_ALLOCATE); /* pion puts them there */
+	struct rig_client d = rig_client4(2);
+	learn_nonce(&r, &d);
+	stun_put_u8(&m.b, TURN_REQUESTED_TRANSPORT, 17);
+	rig_sign(&r, &m, &d);
+	stun_put_u8(&m.b, TURN_REQUESTED_ADDRESS_FAMILY, 2);
+	CHECK(rig_send(&r, &d, &m) == 0, "served");
+	const struct endpoint at = rig_relayed(&r, 0);
+	CHECK(addr_is4(&at.addr), "asked IPv6 there, gets IPv4");
+	rig_close(&r);
+}
+
+/* STUN-038 to STUN-040. */
+static void test_unknown(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct rig_message m;
+	struct stun_attr attr = { 0 };
+
+	rig_open(&r, NULL);
+	rig_begin(&r, &m, TURN_ALLOCATE);
+	stun_put_u32(&m.b, 0x0021, 0);
+	stun_put_u32(&m.b, 0x0010, 0);
+	stun_put_u32(&m.b, 0x0021, 0);
+	CHECK(rig_ask(&r, &c, &m) == 420, "TURN-006");
+	CHECK(rig_attr(&r, STUN_UNKNOWN_ATTRIBUTES, &attr) && attr.len == 4 &&
+	              be16_load(attr.value) == 0x21 && be16_load(attr.value + 2) == 0x10,
+	      "both listed, each once, in order");
+	rig_begin(&r, &m, TURN_ALLOCATE);
+	for (unsigned i = 0; i < 40; i++)
+		stun_put_u32(&m.b, (uint16_t)(0x7000 + i), 0);
+	CHECK(rig_ask(&r, &c, &m) == 420, "forty");
+	CHECK(rig_attr(&r, STUN_UNKNOWN_ATTRIBUTES, &attr) && attr.len == 32, "sixteen listed");
+	rig_close(&r);
+}
+
+/* The combinations of stun.md D4: which key, which integrity, which answer. */
+static void test_algorithms(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t list[8];
+		unsigned list_len;
+		uint8_t one[8];
+		unsigned one_len;
+		bool key256, mac256;
+		int want;
+		bool answer256;
+	} cases[] = {
+		/* clang-format off */
+		{ "(i) none, SHA-1",          { 0 }, 0, { 0 }, 0,                               false, false, 400, false },
+		{ "(ii) none, SHA-256",       { 0 }, 0, { 0 }, 0,                               false, true,  400, false },
+		{ "(iii) SHA-256, SHA-256",   { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 2, 0, 0 }, 4, true,  true,  400, true },
+		{ "(iv) MD5 chosen, SHA-256", { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 1, 0, 0 }, 4, false, true,  400, true },
+		{ "(iv) MD5 chosen, SHA-1",   { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 1, 0, 0 }, 4, false, false, 400, true },
+		{ "(v) SHA-256, SHA-1",       { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 2, 0, 0 }, 4, true,  false, 400, true },
+		{ "STUN-088 only the choice", { 0 }, 0, { 0, 2, 0, 0 }, 4,                      true,  true,  -400, false },
+		{ "STUN-088 only the list",   { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0 }, 0,          true,  true,  -400, false },
+		{ "STUN-088 list reordered",  { 0, 1, 0, 0, 0, 2, 0, 0 }, 8, { 0, 2, 0, 0 }, 4, true,  true,  -400, false },
+		{ "STUN-088 list shortened",  { 0, 1, 0, 0 }, 4, { 0, 1, 0, 0 }, 4,             false, true,  -400, false },
+		{ "STUN-088 not in the list", { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 3, 0, 0 }, 4, true,  true,  -400, false },
+		{ "STUN-111 overrun",         { 0, 2, 0, 0, 0, 1, 0, 0 }, 8, { 0, 2, 0, 9 }, 4, true,  true,  -400, false },
+		/* clang-format on */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rig r;
+		struct rig_client c = rig_client4(1);
+		struct rig_message m;
+		uint8_t md5[16], sha256[32];
+		size_t covered;
+
+		rig_open(&r, NULL);
+		learn_nonce(&r, &c);
+		rig_begin(&r, &m, TURN_ALLOCATE); /* no transport: 400, signed if authenticated */
+		stun_put(&m.b, STUN_USERNAME, c.user, (uint16_t)strlen(c.user));
+		stun_put(&m.b, STUN_REALM, c.realm, (uint16_t)strlen(c.realm));
+		stun_put(&m.b, STUN_NONCE, c.nonce, (uint16_t)c.nonce_len);
+		if (cases[i].list_len > 0)
+			stun_put(&m.b, STUN_PASSWORD_ALGORITHMS, cases[i].list,
+			         (uint16_t)cases[i].list_len);
+		if (cases[i].one_len > 0)
+			stun_put(&m.b, STUN_PASSWORD_ALGORITHM, cases[i].one,
+			         (uint16_t)cases[i].one_len);
+		crypto_long_term(c.user, strlen(c.user), c.realm, c.password, strlen(c.password),
+		                 md5, sha256);
+		uint8_t *mac = stun_reserve_integrity(
+			&m.b,
+			cases[i].mac256 ? STUN_MESSAGE_INTEGRITY_SHA256 : STUN_MESSAGE_INTEGRITY,
+			&covered);
+		const struct crypto_piece piece = { m.buf, covered };
+		const uint8_t *key = cases[i].key256 ? sha256 : md5;
+		const size_t key_len = cases[i].key256 ? 32 : 16;
+		struct crypto_hmac_sha1 k1;
+		struct crypto_hmac_sha256 k256;
+
+		crypto_hmac_sha1_key(&k1, key, key_len);
+		crypto_hmac_sha256_key(&k256, key, key_len);
+		if (cases[i].mac256)
+			crypto_hmac_sha256(&k256, &piece, 1, mac);
+		else
+			crypto_hmac_sha1(&k1, &piece, 1, mac);
+		CHECK(rig_send(&r, &c, &m) == 400, cases[i].name);
+
+		const bool mi = rig_attr_count(&r, STUN_MESSAGE_INTEGRITY) == 1;
+		const bool mi256 = rig_attr_count(&r, STUN_MESSAGE_INTEGRITY_SHA256) == 1;
+		CHECK(mi == (cases[i].want > 0 && !cases[i].answer256),
+		      cases[i].name); /* TURN-027 */
+		CHECK(mi256 == (cases[i].want > 0 && cases[i].answer256), cases[i].name);
+		struct stun_msg msg = { 0 };
+		struct stun_attr attr = { 0 };
+		uint8_t ours[32];
+		if (cases[i].want > 0 && stun_open(r.answer, r.answer_len, &msg) &&
+		    stun_find(&msg, mi256 ? STUN_MESSAGE_INTEGRITY_SHA256 : STUN_MESSAGE_INTEGRITY,
+		              &attr)) {
+			const struct crypto_piece p = { r.answer,
+				                        (size_t)(attr.value - 4 - r.answer) };
+
+			if (mi256)
+				crypto_hmac_sha256(&k256, &p, 1, ours);
+			else
+				crypto_hmac_sha1(&k1, &p, 1, ours);
+			CHECK(memcmp(ours, attr.value, attr.len) == 0, "STUN-094: the same key");
+		}
+		rig_close(&r);
+	}
+}
+
+static void only_sha256(struct rig *r)
+{
+	r->cfg.auth_md5 = false;
+}
+
+static void only_md5(struct rig *r)
+{
+	r->cfg.auth_sha256 = false;
+}
+
+static void rest(struct rig *r)
+{
+	static char north[] = "north", south[] = "south";
+
+	r->cfg.rest_secrets[0] = north;
+	r->cfg.rest_secrets[1] = south;
+	r->cfg.n_rest_secrets = 2;
+}
+
+/* STUN-104, STUN-105, STUN-110, STUN-100. */
+static void test_features(void)
+{
+	static const struct {
+		const char *name;
+		rig_tweak *tweak;
+		const char *prefix;
+		unsigned algorithms;
+	} cases[] = {
+		{ "both algorithms, static users", NULL, "obMatJos2wAAA", 8 },
+		{ "SHA-256 only", only_sha256, "obMatJos2wAAA", 4 },
+		{ "MD5 only: not offered", only_md5, "obMatJos2QAAA", 0 },
+		{ "with secrets: no USERHASH", rest, "obMatJos2gAAA", 8 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rig r;
+		struct rig_client c = rig_client4(1);
+		struct stun_attr attr = { .len = 0 };
+
+		rig_open(&r, cases[i].tweak);
+		learn_nonce(&r, &c);
+		CHECK(c.nonce_len == 31 && memcmp(c.nonce, cases[i].prefix, 13) == 0,
+		      cases[i].name);
+		CHECK(rig_attr(&r, STUN_PASSWORD_ALGORITHMS, &attr) == (cases[i].algorithms > 0),
+		      cases[i].name);
+		CHECK(attr.len == cases[i].algorithms, cases[i].name);
+		if (cases[i].tweak == only_sha256) {
+			CHECK(rig_allocate(&r, &c) == 401, "STUN-112: MD5 implied");
+		} else {
+			CHECK(rig_allocate(&r, &c) == 0, cases[i].name);
+		}
+		c = rig_client4(2);
+		c.userhash = true;
+		CHECK(rig_allocate(&r, &c) ==
+		              (cases[i].tweak == rest || cases[i].tweak == only_sha256 ? 401 : 0),
+		      "STUN-098, STUN-100");
+		rig_close(&r);
+	}
+}
+
+static void test_userhash(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1), plain;
+
+	rig_open(&r, NULL);
+	c.userhash = true;
+	c.sha256 = true;
+	CHECK(rig_allocate(&r, &c) == 0 && rig_signed(&r, &c, STUN_MESSAGE_INTEGRITY_SHA256),
+	      "STUN-098");
+	plain = c;
+	plain.userhash = false;
+	CHECK(rig_refresh(&r, &plain, -1) == 0, "STUN-097: the same user by name");
+	CHECK(rig_refresh(&r, &c, -1) == 0, "and by hash");
+	c.user = "bob";
+	c.password = "correct horse battery staple";
+	CHECK(rig_refresh(&r, &c, -1) == 441, "another one by hash");
+	c.user = "nobody";
+	CHECK(rig_refresh(&r, &c, -1) == 401, "nobody");
+	rig_close(&r);
+}
+
+/* TURN-030, TURN-031, STUN-106, STUN-107. */
+static void test_nonce(void)
+{
+	struct rig r;
+	struct rig_client a = rig_client4(1), b = rig_client4(2), c;
+
+	rig_open(&r, NULL);
+	learn_nonce(&r, &a);
+	learn_nonce(&r, &b);
+	CHECK(memcmp(a.nonce, b.nonce, 31) != 0, "STUN-106");
+	r.retry = false;
+	c = b;
+	memcpy(c.nonce, a.nonce, 31);
+	CHECK(rig_allocate(&r, &c) == 438, "TURN-030: of address A used at B");
+	c = a;
+	c.listener = 12;
+	CHECK(rig_allocate(&r, &c) == 438, "STUN-107: of another listener");
+	for (unsigned bit = 0; bit < 31 * 8; bit++) {
+		c = a;
+		c.nonce[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		CHECK(rig_allocate(&r, &c) == 438 || bit / 8 < 13, "TURN-031: any bit");
+	}
+	rig_wait(&r, 598000);
+	c = a;
+	CHECK(rig_allocate(&r, &c) == 0 && rig_refresh(&r, &c, 0) == 0, "good at 598");
+	rig_wait(&r, 3000);
+	CHECK(rig_allocate(&r, &c) == 438, "TURN-030: stale at 601");
+	CHECK(rig_allocate(&r, &c) == 0, "TURN-032: the retry succeeds");
+	rig_restart(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "TURN-031, STUN-109: good after a restart");
+	rig_close(&r);
+}
+
+/* TURN-033, STUN-108: keys change at the very moment. */
+static void test_rotation(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+
+	rig_open(&r, NULL);
+	CHECK(r.n_keys == 1, "one key to begin with");
+	rig_wait(&r, 86399000);
+	learn_nonce(&r, &c);
+	rig_wait(&r, 59000);
+	CHECK(r.n_keys == 3, "both keys are told");
+	r.retry = false;
+	CHECK(rig_allocate(&r, &c) == 0, "TURN-033: the one before is good 60 s at least");
+	rig_restart(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "after a restart too");
+	rig_wait(&r, 86400000);
+	CHECK(rig_refresh(&r, &c, -1) == 438, "not for ever");
+	rig_close(&r);
+}
+
+static void fleet(struct rig *r)
+{
+	static char secret[] = "a secret of the fleet";
+
+	r->cfg.nonce_secret = secret;
+}
+
+/* TURN-031: servers with the same secret accept each other's, over midnight too. */
+static void test_fleet(void)
+{
+	struct rig a, b;
+	struct rig_client c = rig_client4(1);
+
+	rig_open(&a, fleet);
+	rig_open(&b, fleet);
+	const uint32_t to_midnight_s = 86400 - a.wall_s % 86400;
+	a.retry = b.retry = false;
+	rig_wait(&a, (to_midnight_s - 5) * 1000ull);
+	rig_wait(&b, (to_midnight_s - 5) * 1000ull);
+	learn_nonce(&a, &c);
+	CHECK(rig_allocate(&b, &c) == 0 && rig_refresh(&b, &c, 0) == 0, "the other server's");
+	rig_wait(&a, 3000); /* its clock is a little behind */
+	rig_wait(&b, 7000);
+	learn_nonce(&a, &c);
+	CHECK(rig_allocate(&b, &c) == 0, "of yesterday");
+	learn_nonce(&b, &c);
+	b.now_ms = a.now_ms;
+	rig_wait(&a, 3000);
+	CHECK(rig_allocate(&a, &c) == 0, "of tomorrow");
+	rig_close(&a);
+	rig_close(&b);
+}
+
+static struct rig_client minted(struct rig *r, const char *user, uint32_t ttl_s)
+{
+	static char name[4][64], password[4][32];
+	static unsigned slot;
+	struct rig_client c = rig_client4(50 + slot);
+
+	slot = (slot + 1) % 4;
+	CHECK(turn_credential(&r->cfg, user, ttl_s, r->wall_s, name[slot], sizeof(name[0]),
+	                      password[slot]),
+	      "TURN-198: minted");
+	c.user = name[slot];
+	c.password = password[slot];
+	return c;
+}
+
+/* TURN-035, TURN-063, TURN-194 to TURN-198. */
+static void test_rest(void)
+{
+	struct rig r;
+	struct rig_client c, d, old;
+
+	rig_open(&r, rest);
+	r.cfg.limit_allocations_per_user = 2;
+	c = minted(&r, "carol", 100);
+	CHECK(rig_allocate(&r, &c) == 0 && rig_signed(&r, &c, 0), "TURN-198: works");
+	CHECK(strcmp(r.begin.user, c.user) == 0, "told by its whole name");
+	d = minted(&r, "carol", 200);
+	CHECK(rig_allocate(&r, &d) == 0, "another name of the same id");
+	old = minted(&r, "carol", 300);
+	CHECK(rig_allocate(&r, &old) == 486, "TURN-063: counted by id");
+	SOUND(&r);
+	rig_restart(&r);
+	SOUND(&r);
+	CHECK(rig_allocate(&r, &old) == 486, "after a restart too");
+	rig_wait(&r, 101000);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "TURN-035: a live one outlives its name");
+	const struct endpoint peer = rig_peer4(1, 1);
+	CHECK(rig_permit(&r, &c, &peer, 1) == 0 && rig_bind(&r, &c, 0x4000, &peer) == 0,
+	      "all of it");
+	CHECK(rig_refresh(&r, &c, 0) == 0, "deleted");
+	CHECK(rig_allocate(&r, &c) == 401, "TURN-196: expired");
+	r.cfg.rest_secrets[0] = r.cfg.rest_secrets[1];
+	c = minted(&r, "dave", 100);
+	CHECK(rig_allocate(&r, &c) == 0, "TURN-197: the second secret");
+	struct config_error err;
+	r.cfg.n_rest_secrets = 1;
+	static char other[] = "other";
+	r.cfg.rest_secrets[0] = other;
+	CHECK(turn_reload(r.srv, &r.cfg, &err), "the secrets go");
+	rig_drain(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "TURN-197: not what lives");
+	struct rig_client e = c;
+	e.at.port++;
+	e.nonce_len = 0;
+	CHECK(rig_allocate(&r, &e) == 401, "TURN-197: but what is new");
+	SOUND(&r);
+
+	static const char *const bad[] = { ":",
+		                           ":x",
+		                           "x",
+		                           "+1800000000:x",
+		                           "-1",
+		                           "18000000000000000000:x",
+		                           "1800000000;x",
+		                           " 1800000000:x" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct crypto_hmac_sha1 key;
+		char password[32];
+
+		crypto_hmac_sha1_key(&key, "other", 5);
+		crypto_rest_password(&key, bad[i], strlen(bad[i]), password);
+		e = rig_client4((unsigned)(70 + i));
+		e.user = bad[i];
+		e.password = password;
+		CHECK(rig_allocate(&r, &e) == 401, bad[i]); /* TURN-194 */
+	}
+	rig_close(&r);
+}
+
+/* TURN-025: a new realm; TURN-035: changed users. */
+static void test_reload(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1), d = rig_client4(2);
+	struct config_error err;
+	static char realm[] = "example.net";
+
+	rig_open(&r, NULL);
+	CHECK(rig_allocate(&r, &c) == 0, "before");
+	r.cfg.realm = realm;
+	CHECK(turn_reload(r.srv, &r.cfg, &err), "another realm");
+	rig_drain(&r);
+	CHECK(r.n_realms > 3 && r.n_templates > 9, "workers are told");
+	CHECK(rig_allocate(&r, &d) == 0 && strcmp(d.realm, "example.net") == 0, "new ones need it");
+	r.retry = false;
+	CHECK(rig_refresh(&r, &c, -1) == 438, "the old nonce does not know the realm");
+	CHECK(strcmp(c.realm, "example.org") == 0,
+	      "TURN-025: but its allocation keeps the old one");
+	CHECK(rig_refresh(&r, &c, -1) == 0, "and refreshes with it");
+	snprintf(c.realm, sizeof(c.realm), "example.net");
+	CHECK(rig_refresh(&r, &c, -1) == 401 && strcmp(c.realm, "example.org") == 0,
+	      "the right one");
+	SOUND(&r);
+	rig_restart(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "after a restart too");
+	SOUND(&r);
+
+	free(r.users[0].password);
+	r.users[0].password = strdup("changed");
+	CHECK(turn_reload(r.srv, &r.cfg, &err), "another password");
+	rig_drain(&r);
+	CHECK(rig_refresh(&r, &d, -1) == 0, "TURN-035: live ones keep their key");
+	struct rig_client e = rig_client4(3);
+	CHECK(rig_allocate(&r, &e) == 401, "new ones need the new one");
+	e.password = "changed";
+	CHECK(rig_allocate(&r, &e) == 0, "and get in");
+	SOUND(&r);
+	r.cfg.n_users = 0;
+	CHECK(turn_reload(r.srv, &r.cfg, &err), "no users");
+	rig_drain(&r);
+	CHECK(rig_refresh(&r, &e, -1) == 0, "TURN-035: deleted, and alive");
+	struct rig_client f = rig_client4(4);
+	f.password = "changed";
+	CHECK(rig_allocate(&r, &f) == 401, "TURN-035: blocked at once");
+	CHECK(rig_refresh(&r, &e, 0) == 0 && rig_refresh(&r, &d, 0) == 0 &&
+	              rig_refresh(&r, &c, 0) == 0,
+	      "all gone");
+	SOUND(&r);
+	rig_close(&r);
+}
+
+static void test_users(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct turn_user_info info;
+	unsigned n = 0;
+
+	rig_open(&r, NULL);
+	c.user = "eve";
+	c.password = "pw";
+	CHECK(rig_allocate(&r, &c) == 401, "not yet");
+	CHECK(turn_user_add(r.srv, "eve", "pw") == USER_OK, "added");
+	CHECK(turn_user_add(r.srv, "eve", "pw") == USER_EXISTS, "twice");
+	CHECK(turn_user_add(r.srv, "alice", "pw") == USER_EXISTS, "of the file");
+	CHECK(turn_user_add(r.srv, "", "pw") == USER_BAD_NAME, "empty");
+	CHECK(turn_user_add(r.srv, "a\nb", "pw") == USER_BAD_NAME, "control character");
+	CHECK(rig_allocate(&r, &c) == 0, "gets in");
+	rig_restart(&r);
+	SOUND(&r);
+	struct rig_client d = c;
+	d.at.port++;
+	d.nonce_len = 0;
+	CHECK(rig_allocate(&r, &d) == 0, "lives in the store");
+	d.userhash = true;
+	CHECK(rig_refresh(&r, &d, -1) == 0, "by hash too");
+	while (turn_user_list(r.srv, n, &info)) {
+		if (strcmp(info.name, "eve") == 0)
+			CHECK(!info.from_file && info.allocations == 2, "as it is");
+		n++;
+	}
+	CHECK(n == 3, "three users");
+	CHECK(turn_user_delete(r.srv, "alice") == USER_FROM_FILE, "of the file");
+	CHECK(turn_user_delete(r.srv, "nobody") == USER_UNKNOWN, "nobody");
+	CHECK(turn_user_delete(r.srv, "eve") == USER_OK, "deleted");
+	CHECK(rig_refresh(&r, &c, -1) == 0, "TURN-035: its allocations live");
+	d.at.port++;
+	d.nonce_len = 0;
+	d.userhash = false;
+	CHECK(rig_allocate(&r, &d) == 401, "TURN-035: but no new ones");
+	rig_restart(&r);
+	SOUND(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0 && rig_allocate(&r, &d) == 401, "in the next life too");
+	CHECK(turn_user_add(r.srv, "eve", "pw2") == USER_OK, "again");
+	d.password = "pw2";
+	CHECK(rig_allocate(&r, &d) == 0, "with another password");
+	SOUND(&r);
+	rig_close(&r);
+}
+
+/* TURN-209, STUN-152. */
+static void test_guessing(void)
+{
+	struct rig r;
+	struct rig_client bad = rig_client4(1), good = rig_client4(2), far = rig_client6(1);
+	unsigned silent = 0;
+
+	rig_open(&r, NULL);
+	bad.password = "guess";
+	for (unsigned i = 0; i < 100; i++)
+		silent += rig_allocate(&r, &bad) == -1;
+	CHECK(silent == 84, "sixteen are answered, the rest is silence");
+	CHECK(r.n_refused == 16 && r.refused.code == 401, "told, to be logged");
+	good.user = "bob";
+	good.password = "correct horse battery staple";
+	CHECK(rig_allocate(&r, &good) == 0, "another user behind the same NAT gets in");
+	CHECK(rig_allocate(&r, &far) == 0, "and the user himself from elsewhere");
+	rig_wait(&r, 5000);
+	silent = 0;
+	for (unsigned i = 0; i < 20; i++)
+		silent += rig_allocate(&r, &bad) == -1;
+	CHECK(silent >= 14 && silent <= 15, "one more a second");
+	rig_close(&r);
+}
+
+/* Templates: TURN-207, STUN-149. */
+static void test_templates(void)
+{
+	struct rig r;
+	unsigned n401 = 0, n400 = 0, n438 = 0;
+
+	rig_open(&r, NULL);
+	for (unsigned i = 0; i < r.n_templates && i < 16; i++) {
+		const struct cmd_template *t = &r.templates[i];
+		struct stun_msg msg = { 0 };
+		struct stun_attr attr = { 0 };
+		const uint8_t *reason = NULL;
+		size_t reason_len = 0;
+
+		CHECK(stun_open(r.template_octets[i], t->octets, &msg), "STUN");
+		CHECK(stun_class(msg.type) == STUN_ERROR && stun_find(&msg, STUN_ERROR_CODE, &attr),
+		      "an error");
+		CHECK(stun_error_code(&attr, &reason, &reason_len) == t->code && reason_len == 0,
+		      "TURN-207: without phrase");
+		CHECK(28u + t->octets <= 120, "STUN-149: 401 to a 20-octet Allocate");
+		n401 += t->code == 401;
+		n400 += t->code == 400;
+		n438 += t->code == 438;
+		CHECK(stun_find(&msg, STUN_REALM, &attr) == (t->code != 400), "REALM");
+		CHECK(stun_find(&msg, STUN_PASSWORD_ALGORITHMS, &attr) == (t->code != 400),
+		      "PASSWORD-ALGORITHMS");
+		if (t->code == 400) {
+			CHECK(t->nonce_at == 0 && !stun_find(&msg, STUN_NONCE, &attr), "no nonce");
+		} else {
+			CHECK(stun_find(&msg, STUN_NONCE, &attr) && attr.len == 31 &&
+			              attr.value == r.template_octets[i] + t->nonce_at,
+			      "where the nonce goes");
+		}
+	}
+	CHECK(n401 == 3 && n400 == 3 && n438 == 3, "for each listener");
+	CHECK(r.n_realms == 3 && r.realms[0].nonce_lifetime_s == 600, "and its realm");
+	rig_close(&r);
+}
+
+/* TURN-207: what control itself answers strangers stays small. */
+static void test_small(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct rig_message m;
+	static char software[] = "a name that would be rather long in an answer";
+
+	rig_open(&r, NULL);
+	r.cfg.software = software;
+	rig_begin(&r, &m, TURN_ALLOCATE);
+	CHECK(rig_send(&r, &c, &m) == 401 && r.answer_len <= 92, "no phrase, no SOFTWARE");
+	rig_close(&r);
+}
+
+/* Requests that waited too long, and a queue that is full. */
+static void test_load(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1);
+	struct rig_message m;
+	struct punt p = { .local_kind = LOCAL_LISTENER, .local = 10, .remote_port = 5 };
+	unsigned n = 0;
+
+	rig_open(&r, NULL);
+	rig_begin(&r, &m, TURN_ALLOCATE);
+	memcpy(p.remote_ip, c.at.addr.ip, 16);
+	p.received_ns = (r.now_ms - 2001) * 1000000;
+	turn_on_request(r.srv, &p, m.buf, 20, r.now_ms, r.wall_s);
+	CHECK(stat_of(&r, "turn_drop_stale") == 1 && turn_next_action(r.srv) == NULL, "stale");
+	p.received_ns = r.now_ms * 1000000;
+	while (stat_of(&r, "turn_drop_backlog") == 0 && n < 10000) {
+		turn_on_request(r.srv, &p, m.buf, 20, r.now_ms, r.wall_s);
+		n++;
+	}
+	CHECK(n == TURN_BACKLOG_MAX + 1, "bounded, counted");
+	rig_drain(&r);
+	CHECK(rig_send(&r, &c, &m) == 401, "recovers when room returns");
+	rig_close(&r);
+}
+
+/* STUN-071: names up to 763 octets, by value. */
+static void test_long_names(void)
+{
+	struct rig r;
+	struct rig_client c = rig_client4(1), d = rig_client4(2);
+	char name[800], other[800];
+
+	rig_open(&r, NULL);
+	memset(name, 'u', 763);
+	name[763] = '\0';
+	memcpy(other, name, 764);
+	other[762] = 'v';
+	r.users[2] = (struct config_user){ strdup(name), strdup("long") };
+	r.cfg.n_users = 3;
+	struct config_error err;
+	CHECK(turn_reload(r.srv, &r.cfg, &err), "taken");
+	rig_drain(&r);
+	c.user = name;
+	c.password = "long";
+	CHECK(rig_allocate(&r, &c) == 0, "763 octets");
+	d.user = other;
+	d.password = "long";
+	CHECK(rig_allocate(&r, &d) == 401, "the last octet counts");
+	rig_restart(&r);
+	CHECK(rig_refresh(&r, &c, -1) == 0, "after a restart");
+	SOUND(&r);
+	rig_close(&r);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{ "order of refusals", test_order },
+		{ "silence", test_silence },
+		{ "behind the integrity", test_behind },
+		{ "unknown attributes", test_unknown },
+		{ "algorithms and keys", test_algorithms },
+		{ "feature bits", test_features },
+		{ "USERHASH", test_userhash },
+		{ "nonces", test_nonce },
+		{ "nonce keys change", test_rotation },
+		{ "a fleet's nonces", test_fleet },
+		{ "time-limited names", test_rest },
+		{ "reload", test_reload },
+		{ "users at run time", test_users },
+		{ "guessing", test_guessing },
+		{ "templates", test_templates },
+		{ "small answers to strangers", test_small },
+		{ "stale and too many", test_load },
+		{ "long names", test_long_names },
+		CU_TEST_INFO_NULL,
+	};
+	return run_suite("control/turn/auth", tests);
+}
