@@ -11,6 +11,7 @@
 
 #include "control/counts.h"
 #include "control/ctl/socket.h"
+#include "control/ready.h"
 #include "log.h"
 
 enum {
@@ -117,21 +118,6 @@ static void print_listeners(const struct control *c, char *out, size_t cap)
 	free(l);
 }
 
-/* The supervisor left a descriptor to be told once. */
-static void tell_supervisor(const char *listeners)
-{
-	const char *const env = getenv("TURNPIKE_READY_FD");
-	char *end = NULL;
-	const long fd = env ? strtol(env, &end, 10) : -1;
-
-	if (!env || fd < 0 || fd > INT32_MAX || *end)
-		return;
-	if (dprintf((int)fd, "ready: %s\n", listeners) < 0)
-		log_warning("relay", "ready", "ready_fd=%ld error=\"%s\"", fd, strerror(errno));
-	close((int)fd);
-	unsetenv("TURNPIKE_READY_FD");
-}
-
 static void check_ready(struct control *c)
 {
 	if (c->ready_told || !c->joined || c->syncing || !c->intake.synced)
@@ -145,7 +131,7 @@ static void check_ready(struct control *c)
 	print_listeners(c, listeners, sizeof(listeners));
 	log_info("relay", "ready", "listeners=\"%s\" allocations=%u", listeners,
 	         turn_allocations(c->turn));
-	tell_supervisor(listeners);
+	ready_tell(listeners);
 }
 
 /* --- joining and losing the data plane --- */
@@ -443,6 +429,7 @@ void loop_stop(struct control *c, enum loop_stop how)
 	c->stop = how;
 	log_info("relay", "stopping", "keep=%s allocations=%u",
 	         how == LOOP_STOPS_KEEPING ? "yes" : "no", turn_allocations(c->turn));
+	ready_tell_stopping();
 	if (how == LOOP_STOPS_KEEPING) {
 		event_base_loopexit(c->base, NULL); /* after the events of this turn */
 		return;

@@ -4,6 +4,7 @@
 
 #include "abi/stats.h"
 #include "control/stats.h"
+#include "control/turn/stats.h"
 
 static const struct {
 	const char *option, *help;
@@ -32,9 +33,10 @@ static const struct {
 	const char *name, *help;
 } own_stats[] = {
 #define ROW(id, name, help) { name, help },
-	CONTROL_STATS(ROW)
+	TURN_STATS(ROW) CONTROL_STATS(ROW)
 #undef ROW
 };
+enum { N_OWN_STATS = sizeof(own_stats) / sizeof(own_stats[0]) };
 
 static const char *level_name(const struct ctl_command *c)
 {
@@ -152,7 +154,7 @@ void manual_page(FILE *out)
 	for (unsigned i = 0; i < STAT_COUNT; i++)
 		entry(out, stat_names[i].name, stat_names[i].help);
 	fputs(".PP\nOf the control process:\n", out);
-	for (unsigned i = 0; i < CONTROL_STAT_COUNT; i++)
+	for (unsigned i = 0; i < N_OWN_STATS; i++)
 		entry(out, own_stats[i].name, own_stats[i].help);
 	fputs(".SH EXIT STATUS\n", out);
 	for (unsigned i = 0; i < N_STATUSES; i++) {
@@ -176,7 +178,7 @@ void manual_markdown(FILE *out)
 	fputs("\n| Counter | Meaning |\n|---|---|\n", out);
 	for (unsigned i = 0; i < STAT_COUNT; i++)
 		fprintf(out, "| `%s` | %s |\n", stat_names[i].name, stat_names[i].help);
-	for (unsigned i = 0; i < CONTROL_STAT_COUNT; i++)
+	for (unsigned i = 0; i < N_OWN_STATS; i++)
 		fprintf(out, "| `%s` | %s |\n", own_stats[i].name, own_stats[i].help);
 }
 

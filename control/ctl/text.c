@@ -7,6 +7,7 @@
 
 #include "abi/stats.h"
 #include "control/stats.h"
+#include "control/turn/stats.h"
 
 enum { COLUMNS_MAX = 16, CELL_MAX = 128 };
 
@@ -290,7 +291,7 @@ struct described {
 static const char *describe(const char *name)
 {
 #define ROW(id, name, help) { name, help },
-	static const struct described own[] = { CONTROL_STATS(ROW) };
+	static const struct described own[] = { TURN_STATS(ROW) CONTROL_STATS(ROW) };
 #undef ROW
 	for (unsigned i = 0; i < STAT_COUNT; i++)
 		if (strcmp(stat_names[i].name, name) == 0)
