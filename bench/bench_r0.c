@@ -1,0 +1,274 @@
+/*
+ * What does one relayed packet cost, and what would a textbook relay cost? Rig R0 (pump.h): names
+ * r0.PATH.FAMILY.FLOWS, csum.slope, insn.PATH.
+ *
+ *   bench_r0 [--quick] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
+ *   bench_r0 --count PATH ROUNDS relay|rest    work for callgrind, no timing
+ */
+#include <ftw.h>
+#include <rte_eal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/pump.h"
+
+enum { PAIRS = 16, PAIRS_QUICK = 8, COUNT_FLOWS = 1000, HUGE_WANTED = 500 };
+
+static const struct {
+	const char *name;
+	unsigned n;
+	bool quick;
+} sizes[] = { { "1k", 1000, true }, { "64k", 65536, false }, { "1m", 1 << 20, true } };
+
+static char runtime[] = "/tmp/turnpike-bench-XXXXXX";
+static const char *only = "";
+
+/* --- EAL, with hugepages when there are enough --- */
+
+static unsigned free_hugepages(void)
+{
+	FILE *const f = fopen("/proc/meminfo", "re");
+	char line[128];
+	unsigned n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "HugePages_Free: %u", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void remove_runtime(void)
+{
+	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void start_eal(void)
+{
+	const bool huge = free_hugepages() >= HUGE_WANTED;
+	char prefix[32], core[16];
+	char *small[] = { "bench", "--no-huge", "-m", "1024", "--no-shconf" };
+	char *large[] = { "bench", "--in-memory" };
+	char *rest[] = { "--no-pci",      "--no-telemetry", "-l",          core,
+		         "--file-prefix", prefix,           "--log-level", "lib.*:error" };
+	char *argv[16];
+	const int n = huge ? 2 : 5;
+
+	bench_pin(bench_cores() - 1);
+	snprintf(core, sizeof(core), "%d", sched_getcpu());
+	snprintf(prefix, sizeof(prefix), "bench%d", (int)getpid());
+	memcpy(argv, huge ? large : small, (size_t)n * sizeof(*argv));
+	memcpy(argv + n, rest, sizeof(rest));
+	if (!mkdtemp(runtime))
+		exit(1);
+	atexit(remove_runtime);
+	setenv("RUNTIME_DIRECTORY", runtime, 1);
+	if (rte_eal_init(n + (int)RTE_DIM(rest), argv) < 0)
+		exit(1);
+	printf("packet memory on %s\n", huge ? "hugepages" : "ordinary pages: no hugepages");
+}
+
+/* --- times --- */
+
+/* Nanoseconds a packet, frame making included. */
+static double timed(struct pump *p, enum pump_run run, unsigned rounds, struct bench *b)
+{
+	const uint64_t start = bench_now_ns();
+	unsigned relayed = 0;
+
+	for (unsigned i = 0; i < rounds; i++)
+		relayed += pump_round(p, run);
+	const uint64_t ns = bench_now_ns() - start;
+
+	if (relayed != rounds * PUMP_MBUFS)
+		bench_fail(b, "not every packet was relayed");
+	return (double)ns / ((double)rounds * PUMP_MBUFS);
+}
+
+static double measure(struct bench *b, struct pump *p, enum pump_path path, const char *family,
+                      const char *size)
+{
+	double ours[PAIRS], theirs[PAIRS];
+	const unsigned n = b->quick ? PAIRS_QUICK : PAIRS;
+	const unsigned rounds = b->quick ? 400 : 2000;
+	char name[64];
+
+	snprintf(name, sizeof(name), "r0.%s.%s.%s", pump_path_name[path], family, size);
+	if (strncmp(name, only, strlen(only)) != 0)
+		return 0;
+	pump_load(p, path, PUMP_PAYLOAD);
+	for (unsigned i = 0; i < n; i++) {
+		const double rest = timed(p, PUMP_REST, rounds / 2, b);
+
+		ours[i] = timed(p, PUMP_OURS, rounds, b) - rest;
+		theirs[i] = timed(p, PUMP_TEXTBOOK, rounds, b) - rest;
+	}
+	bench_report(b, &(struct bench_line){ name, "ns/packet", ours, n, "textbook", theirs });
+	return bench_median(ours, n);
+}
+
+/* DEMUX-070: the cost does not depend on the size. */
+static void slope(struct bench *b, struct pump *p)
+{
+	double ns[PAIRS];
+	const unsigned n = b->quick ? PAIRS_QUICK : PAIRS;
+
+	if (strncmp("csum.slope", only, strlen(only)) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		double at[2];
+
+		for (unsigned k = 0; k < 2; k++) {
+			pump_load(p, CD2UDP, k ? 1400 : 64);
+			const double rest = timed(p, PUMP_REST, 400, b);
+
+			at[k] = timed(p, PUMP_OURS, 800, b) - rest;
+		}
+		ns[i] = (at[1] - at[0]) * 1000 / (1400 - 64);
+	}
+	bench_report(b, &(struct bench_line){ "csum.slope", "ns/1000 octets", ns, n, NULL, NULL });
+	bench_bar("checksum cost by size", bench_median(ns, n), "0 +- 1",
+	          bench_median(ns, n) < 1 && bench_median(ns, n) > -1);
+}
+
+/* --- instructions --- */
+
+/* Instructions of a run of this program under callgrind; 0: no valgrind. */
+static double counted(const char *path, unsigned rounds, const char *what)
+{
+	char command[512], line[256], self[256];
+	unsigned long long n = 0;
+	const ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (len <= 0)
+		return 0;
+	self[len] = '\0';
+	snprintf(command, sizeof(command),
+	         "valgrind --tool=callgrind --callgrind-out-file=/dev/null %s --count %s %u %s "
+	         "2>&1 >/dev/null",
+	         self, path, rounds, what);
+	FILE *const f = popen(command, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *const at = strstr(line, "Collected : ");
+
+		if (at)
+			n = strtoull(at + 12, NULL, 10);
+	}
+	if (f)
+		pclose(f);
+	return (double)n;
+}
+
+/* What 40 more rounds cost, less what making their frames costs. */
+static void instructions(struct bench *b)
+{
+	static const double goal[PUMP_PATHS] = { [CD2UDP] = 240, [UDP2CD] = 220 };
+
+	for (unsigned path = 0; path < PUMP_PATHS; path++) {
+		const char *const name = pump_path_name[path];
+		char line[64];
+		double v[2] = { 0 };
+
+		snprintf(line, sizeof(line), "insn.%s", name);
+		if (strncmp(line, only, strlen(only)) != 0)
+			continue;
+		const double relay = counted(name, 50, "relay") - counted(name, 10, "relay");
+		const double rest = counted(name, 50, "rest") - counted(name, 10, "rest");
+
+		if (relay <= 0 || rest <= 0) {
+			printf("%-28s not counted: valgrind is not there\n", line);
+			return;
+		}
+		v[0] = v[1] = (relay - rest) / (40.0 * PUMP_MBUFS);
+		bench_report(b, &(struct bench_line){ strdup(line), "instructions/packet", v, 2,
+		                                      NULL, NULL });
+		if (goal[path] > 0)
+			bench_bar(line, v[1], path == CD2UDP ? "<= 240" : "<= 220",
+			          v[1] <= goal[path]);
+	}
+}
+
+static int count_mode(char **argv)
+{
+	const unsigned rounds = (unsigned)atoi(argv[3]);
+	unsigned path = 0;
+
+	while (path < PUMP_PATHS && strcmp(pump_path_name[path], argv[2]) != 0)
+		path++;
+	if (path == PUMP_PATHS)
+		return 2;
+	start_eal();
+	struct pump *const p = pump_new(V4, COUNT_FLOWS, false);
+
+	pump_load(p, (enum pump_path)path, PUMP_PAYLOAD);
+	for (unsigned i = 0; i < rounds; i++)
+		if (pump_round(p, strcmp(argv[4], "rest") ? PUMP_OURS : PUMP_REST) != PUMP_MBUFS)
+			return 1;
+	pump_free(p);
+	return 0;
+}
+
+/* --- all --- */
+
+static void bars(const double cost[PUMP_PATHS], const char *size)
+{
+	const bool warm = strcmp(size, "1k") == 0;
+
+	if (cost[CD2UDP] > 0)
+		bench_bar("floor: ChannelData to UDP, ns", cost[CD2UDP], warm ? "<= 25" : "<= 60",
+		          cost[CD2UDP] <= (warm ? 25 : 60));
+	if (cost[UDP2CD] > 0)
+		bench_bar("floor: UDP to ChannelData, ns", cost[UDP2CD], warm ? "<= 25" : "<= 60",
+		          cost[UDP2CD] <= (warm ? 25 : 60));
+	if (cost[SEND2UDP] > 0 && cost[CD2UDP] > 0)
+		bench_bar("Send / ChannelData", cost[SEND2UDP] / cost[CD2UDP], "<= 2.0",
+		          cost[SEND2UDP] <= 2 * cost[CD2UDP]);
+	if (cost[UDP2DATA] > 0 && cost[UDP2CD] > 0)
+		bench_bar("Data / ChannelData", cost[UDP2DATA] / cost[UDP2CD], "<= 2.0",
+		          cost[UDP2DATA] <= 2 * cost[UDP2CD]);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b;
+
+	if (argc == 5 && strcmp(argv[1], "--count") == 0)
+		return count_mode(argv);
+	if (argc > 1 && argv[argc - 1][0] != '-' && strcmp(argv[argc - 2], "--out") != 0)
+		only = argv[--argc];
+	bench_begin(&b, argc, argv);
+	start_eal();
+	for (unsigned f = 0; f < PUMP_FAMILIES; f++) {
+		for (unsigned s = 0; s < RTE_DIM(sizes); s++) {
+			double cost[PUMP_PATHS] = { 0 };
+
+			if (b.quick && (f != V4 || !sizes[s].quick) && !*only)
+				continue;
+			struct pump *const p = pump_new((enum pump_family)f, sizes[s].n, true);
+
+			for (unsigned path = 0; path < PUMP_PATHS; path++)
+				cost[path] = measure(&b, p, (enum pump_path)path,
+				                     pump_family_name[f], sizes[s].name);
+			if (f == V4)
+				bars(cost, sizes[s].name);
+			if (f == V4 && s == 0)
+				slope(&b, p);
+			pump_free(p);
+		}
+	}
+	instructions(&b);
+	return bench_end(&b);
+}
