@@ -48,7 +48,10 @@ static inline bool admit(struct worker *w, const struct port *port, struct rte_m
 static inline void find_out(struct burst *b, struct rte_mbuf **rx, unsigned n)
 {
 	struct worker *const w = b->w;
-	uint64_t octets = 0;
+	const unsigned channel_mask = w->serve & DEMUX_SERVE_RFC5766 ? 0xC0 : 0xF0;
+	uint64_t octets = 0, mac = 0;
+
+	memcpy(&mac, b->port->mac.addr_bytes, 6);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *const m = rx[i];
@@ -57,8 +60,10 @@ static inline void find_out(struct burst *b, struct rte_mbuf **rx, unsigned n)
 		octets += m->pkt_len;
 		if (!admit(w, b->port, m))
 			continue;
-		classify(w->local, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
-		         b->port->mac.addr_bytes, w->serve, p);
+		const uint8_t *const f = rte_pktmbuf_mtod(m, const uint8_t *);
+
+		if (!classify_fast(w->local, f, m->data_len, mac, channel_mask, p))
+			classify(w->local, f, m->data_len, b->port->mac.addr_bytes, w->serve, p);
 		if (p->path == PATH_CHANNEL || p->path == PATH_SEND) {
 			b->hash[b->n] = flow_hash(b->flows, &p->key);
 			flow_prefetch(b->flows, b->hash[b->n]);

@@ -13,7 +13,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/adjacency.h"
-#include "dataplane/classify.h"
+#include "dataplane/classify_fast.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/worker.h"
 #include "wire/checksum.h"
@@ -152,7 +152,7 @@ static inline void rewrite_put_ip4(uint8_t *ip, const struct rewrite_header *h, 
 	const uint32_t w1 = id | (h->df ? 0x40u << 16 : 0);
 	const uint32_t w2 = h->ttl | 17u << 8;
 	const uint32_t src = rewrite_load32(leg->src + 12), dst = rewrite_load32(leg->dst + 12);
-	const uint16_t sum = csum_finish((uint64_t)w0 + w1 + w2 + src + dst);
+	const uint16_t sum = (uint16_t)~fast_fold((uint64_t)w0 + w1 + w2 + src + dst);
 	const uint64_t first = w0 | (uint64_t)w1 << 32;
 	const uint64_t second = w2 | (uint64_t)sum << 16 | (uint64_t)src << 32;
 
@@ -206,31 +206,6 @@ static inline uint64_t rewrite_put_data(struct worker *w, uint8_t *p, bool peer6
 	return csum_add(0, p, peer6 ? 48 : 36);
 }
 
-/*
- * Where the frame begins after the rewrite, and how long it is then. false: it would not fit the
- * next hop, or there is no room in the buffer: slow.c has the long way.
- */
-struct rewrite_plan {
-	unsigned wrap_len, pad;
-	uint32_t udp_len, ip_len; /* of the leg that leaves; IPv6: with its header */
-	int32_t start;            /* of the new frame, from the old one */
-};
-
-static inline bool rewrite_plan(struct rewrite_plan *plan, const struct rte_mbuf *m,
-                                const struct parsed *p, bool out6, enum wrap out, bool peer6,
-                                uint32_t limit)
-{
-	plan->wrap_len = rewrite_wrap_len(out, peer6);
-	plan->pad = out == WRAP_INDICATION ? -(unsigned)p->data_len & 3 : 0;
-	plan->udp_len = REWRITE_UDP + plan->wrap_len + p->data_len + plan->pad;
-	plan->ip_len = rewrite_ip_len(out6) + plan->udp_len;
-	plan->start = (int32_t)p->data_at -
-	              (int32_t)(plan->wrap_len + REWRITE_UDP + rewrite_ip_len(out6) + REWRITE_ETH);
-	return plan->ip_len <= limit && (int32_t)m->data_off + plan->start >= 0 &&
-	       (uint32_t)((int32_t)m->data_off + plan->start) + REWRITE_ETH + plan->ip_len <=
-	               m->buf_len;
-}
-
 /* MACs and type. Returns the neighbour's state; without RESOLVED the MACs are not yet right. */
 static inline unsigned rewrite_put_eth(uint8_t *eth, const struct adjacency *a, bool six)
 {
@@ -244,9 +219,18 @@ static inline unsigned rewrite_put_eth(uint8_t *eth, const struct adjacency *a, 
 	return (unsigned)(to >> 48 & 0xFF);
 }
 
+/* Of the addresses, ports, lengths: one's complement sum folded, complement, never 0 (UDP). */
+static inline uint16_t rewrite_udp_sum(uint16_t old, uint64_t change)
+{
+	const uint16_t sum = (uint16_t)~fast_fold(change + (uint16_t)~old);
+
+	return old == 0 ? 0 : sum == 0 ? 0xFFFF : sum;
+}
+
 /*
  * The rewrite. On REWRITE_OK the frame is the one that leaves, *state that of its next hop; on
- * anything else it is untouched. `ready`: leg->delta holds. `df`: a Send with DONT-FRAGMENT.
+ * anything else it is untouched. `ready`: leg->delta holds. The frame has neither options nor
+ * extension headers: classify() sees to that.
  */
 static inline __attribute__((always_inline)) enum rewrite_result
 rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool in6,
@@ -255,17 +239,33 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 {
 	uint8_t *const frame = rte_pktmbuf_mtod(m, uint8_t *);
 	const uint8_t *const ip = frame + REWRITE_ETH;
-	const uint8_t *const udp = frame + p->udp_at;
+	const uint32_t udp_at = REWRITE_ETH + rewrite_ip_len(in6), body = udp_at + REWRITE_UDP;
+	const uint8_t *const udp = frame + udp_at;
+	const uint32_t data_at = in == WRAP_NONE      ? body
+	                         : in == WRAP_CHANNEL ? body + CHANNEL_HDR_LEN
+	                                              : p->data_at;
+	const uint32_t data_len = p->data_len;
 	const bool peer6 = out == WRAP_INDICATION && !addr_is4(&leg->peer);
+	const uint32_t wrap_len = rewrite_wrap_len(out, peer6);
+	const uint32_t pad = out == WRAP_INDICATION ? -data_len & 3 : 0;
+	const uint32_t udp_len = REWRITE_UDP + wrap_len + data_len + pad;
+	const uint32_t ip_len = rewrite_ip_len(out6) + udp_len;
+	/* Where the new frame begins, from the old one. */
+	const int32_t start = (int32_t)data_at - (int32_t)(wrap_len + REWRITE_UDP + REWRITE_ETH +
+	                                                   rewrite_ip_len(out6));
 	struct rewrite_header h = rewrite_header_of(ip, in6);
-	struct rewrite_plan plan;
 	uint32_t limit = a->mtu;
 
 	if (!in6 && out6 && !h.df && limit > w->dp->cfg->fragment_mtu)
 		limit = w->dp->cfg->fragment_mtu; /* TURN-141 */
-	if (__builtin_expect(!rewrite_plan(&plan, m, p, out6, out, peer6, limit), 0))
+	if (__builtin_expect(ip_len > limit, 0))
 		return REWRITE_SLOW;
-	const bool keep_ttl = !in6 && !out6 && !w->dp->cfg->ttl_decrement;
+	if (start < 0 && __builtin_expect((int32_t)m->data_off + start < 0, 0))
+		return REWRITE_SLOW;
+	if (out == WRAP_INDICATION &&
+	    (uint32_t)((int32_t)m->data_off + start) + REWRITE_ETH + ip_len > m->buf_len)
+		return REWRITE_SLOW;
+	const bool keep_ttl = !in6 && !out6 && w->keep_ttl;
 
 	if (__builtin_expect(h.ttl <= 1 && !keep_ttl, 0))
 		return in6 || out6 ? REWRITE_SLOW : REWRITE_TTL; /* TURN-134, TURN-135 */
@@ -273,55 +273,54 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	if (!in6 && !out6)
 		h.df |= in == WRAP_INDICATION && p->dont_fragment; /* TURN-131 */
 	else if (in6 && !out6)
-		h.df = plan.ip_len > REWRITE_DF0_MAX; /* TURN-142 */
+		h.df = ip_len > REWRITE_DF0_MAX; /* TURN-142 */
 
 	/* Everything that goes away is read before anything is written. */
 	const uint16_t old = csum_load(udp + 6);
-	const uint32_t trail = REWRITE_UDP + p->payload - (p->data_at - p->udp_at) - p->data_len;
-	const uint8_t *const data = frame + p->data_at;
+	const uint32_t trail = p->payload - (data_at - body) - data_len;
 	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
 
-	sum += 2 * (uint64_t)rewrite_be((uint16_t)plan.udp_len);
+	sum += 2 * (uint64_t)rewrite_be((uint16_t)udp_len);
 	sum += 2 * (uint64_t)(uint16_t)~rewrite_be((uint16_t)(REWRITE_UDP + p->payload));
 	if (in == WRAP_CHANNEL && ready)
-		sum += (uint16_t)~rewrite_be(p->data_len); /* the number is in the delta */
+		sum += (uint16_t)~rewrite_be((uint16_t)data_len); /* the number is in the delta */
 	else if (in != WRAP_NONE)
-		sum = csum_sub(sum, udp + REWRITE_UDP, p->data_at - p->udp_at - REWRITE_UDP);
-	if (__builtin_expect(trail != 0, 0))
-		sum = csum_sub_at(sum, data + p->data_len, trail, p->data_len);
+		sum = csum_sub(sum, frame + body, data_at - body);
+	if (in != WRAP_NONE && __builtin_expect(trail != 0, 0))
+		sum = csum_sub_at(sum, frame + data_at + data_len, trail, data_len);
 
-	uint8_t *const eth = frame + plan.start;
+	uint8_t *const eth = frame + start;
 	uint8_t *const new_ip = eth + REWRITE_ETH;
 	uint8_t *const new_udp = new_ip + rewrite_ip_len(out6);
 	uint8_t *const wrap = new_udp + REWRITE_UDP;
 
 	if (out == WRAP_CHANNEL) {
-		const uint32_t word = leg->channel | (uint32_t)rewrite_be(p->data_len) << 16;
+		const uint32_t word = leg->channel | (uint32_t)rewrite_be((uint16_t)data_len) << 16;
 
 		memcpy(wrap, &word, 4);
-		sum += ready ? rewrite_be(p->data_len) : (uint64_t)word;
+		sum += ready ? rewrite_be((uint16_t)data_len) : (uint64_t)word;
 	} else if (out == WRAP_INDICATION) {
-		sum += rewrite_put_data(w, wrap, peer6, p->data_len, leg);
-		for (unsigned i = 0; i < plan.pad; i++)
-			wrap[plan.wrap_len + p->data_len + i] = 0;
+		sum += rewrite_put_data(w, wrap, peer6, (uint16_t)data_len, leg);
+		for (unsigned i = 0; i < pad; i++)
+			wrap[wrap_len + data_len + i] = 0;
 	}
 	const uint64_t u = leg->sport | (uint64_t)leg->dport << 16 |
-	                   (uint64_t)rewrite_be((uint16_t)plan.udp_len) << 32 |
-	                   (uint64_t)csum_udp_update(old, sum) << 48;
+	                   (uint64_t)rewrite_be((uint16_t)udp_len) << 32 |
+	                   (uint64_t)rewrite_udp_sum(old, sum) << 48;
 
 	memcpy(new_udp, &u, 8);
 	if (out6)
-		rewrite_put_ip6(new_ip, &h, (uint16_t)plan.udp_len,
-		                rewrite_flow_label(w->secret, leg), leg);
+		rewrite_put_ip6(new_ip, &h, (uint16_t)udp_len, rewrite_flow_label(w->secret, leg),
+		                leg);
 	else
-		rewrite_put_ip4(new_ip, &h, (uint16_t)plan.ip_len, w->ip_id++, leg);
+		rewrite_put_ip4(new_ip, &h, (uint16_t)ip_len, w->ip_id++, leg);
 	if (!in6 && out6 && __builtin_expect(old == 0, 0)) /* DEMUX-073 */
 		csum_store(new_udp + 6,
-		           csum_udp(leg->src, leg->dst, 16, new_udp, (uint16_t)plan.udp_len));
+		           csum_udp(leg->src, leg->dst, 16, new_udp, (uint16_t)udp_len));
 	*state = rewrite_put_eth(eth, a, out6);
-	m->data_off = (uint16_t)((int32_t)m->data_off + plan.start);
-	m->data_len = (uint16_t)(REWRITE_ETH + plan.ip_len);
-	m->pkt_len = REWRITE_ETH + plan.ip_len;
+	m->data_off = (uint16_t)((int32_t)m->data_off + start);
+	m->data_len = (uint16_t)(REWRITE_ETH + ip_len);
+	m->pkt_len = REWRITE_ETH + ip_len;
 	m->ol_flags = 0;
 	return REWRITE_OK;
 }

@@ -204,6 +204,7 @@ int worker_init(struct worker *w, struct dataplane *dp, unsigned index)
 	w->index = index;
 	w->core = dp->cfg->cores[index];
 	w->serve = classify_serve(dp->cfg);
+	w->keep_ttl = !dp->cfg->ttl_decrement;
 	choose_burst();
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->stats =

@@ -46,6 +46,7 @@ struct worker {
 	uint32_t wall_s;                 /* CLOCK_REALTIME, for nonces */
 	const struct local_table *local; /* of this burst */
 	unsigned serve;                  /* enum demux_serve */
+	bool keep_ttl;                   /* IPv4 to IPv4: reset to 64 (TURN-134) */
 
 	struct ring_writer punt;  /* to control; valid while dp->control_joined */
 	struct answer *answer;    /* templates, realms, nonce keys: answer.h */

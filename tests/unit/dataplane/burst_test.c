@@ -602,10 +602,10 @@ static void test_headers(void)
 		expect(f, n, i < 2 ? STAT_TTL_EXPIRED : STAT_CHANNEL_TO_PEER);
 	}
 	CHECK(sent_octets(0)[22] == 1, "2 becomes 1");
-	lab.cfg.ttl_decrement = false;
+	lab.worker[0].keep_ttl = true;
 	expect(f, n, STAT_CHANNEL_TO_PEER);
 	CHECK(sent_octets(0)[22] == 64, "reset to 64");
-	lab.cfg.ttl_decrement = true;
+	lab.worker[0].keep_ttl = false;
 	/* TURN-091: DONT-FRAGMENT sets DF. */
 	for (unsigned df = 0; df < 2; df++) {
 		const unsigned m = send_indication(d, PEER4, 7000, "x", 1, df, false);
