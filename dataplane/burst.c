@@ -95,44 +95,35 @@ static inline void suggest(struct burst *b)
 
 /* --- stage 3: what else has to be looked up --- */
 
-static inline void ask_second(struct burst *b, unsigned i, const void *ip, uint16_t port,
+static inline void ask_second(struct burst *b, unsigned i, const uint64_t ip[2], uint16_t port,
                               const struct row *allocation)
 {
-	flow_peer_key(&b->key2[i], ip, 0, b->row[i], allocation->generation, FLOW_PERMISSION);
-	b->hash2[i] = flow_hash(b->flows, &b->key2[i]);
+	b->hash2[i] = flow_peer_hash(b->flows, &b->key2[i], ip, 0, b->row[i],
+	                             allocation->generation, FLOW_PERMISSION);
 	flow_prefetch(b->flows, b->hash2[i]);
 	b->second[i] = SECOND_PERMISSION;
 	b->n_second++;
 	if (port == 0 || !(allocation->flags & ROW_FLAG_SPILL))
 		return;
-	flow_peer_key(&b->key3[i], ip, port, b->row[i], allocation->generation, FLOW_BOUND_PEER);
-	b->hash3[i] = flow_hash(b->flows, &b->key3[i]);
+	b->hash3[i] = flow_peer_hash(b->flows, &b->key3[i], ip, port, b->row[i],
+	                             allocation->generation, FLOW_BOUND_PEER);
 	flow_prefetch(b->flows, b->hash3[i]);
 	b->second[i] |= SECOND_BOUND;
 }
 
 /* The peer named in a Send indication, which classify() saw to be well formed. */
-static inline struct endpoint peer_of(const struct rte_mbuf *m, const struct parsed *p)
+static inline void peer_ip(const uint8_t *frame, const struct parsed *p, uint64_t ip[2])
 {
-	const uint8_t *const v = rte_pktmbuf_mtod(m, const uint8_t *) + p->peer_at;
-	const uint8_t *const cookie =
-		rte_pktmbuf_mtod(m, const uint8_t *) + p->udp_at + REWRITE_UDP + 4;
-	struct endpoint e = { .port = (uint16_t)(be16_load(v + 2) ^ STUN_COOKIE >> 16) };
+	const uint8_t *const v = frame + p->peer_at + 4;
+	const uint8_t *const key = frame + p->udp_at + REWRITE_UDP + 4; /* cookie, transaction id */
 
 	if (p->key.kind == FLOW_ALLOCATION4) {
-		const uint32_t x = rewrite_load32(v + 4) ^ rewrite_load32(cookie);
-
-		e.addr = addr_from4((const uint8_t *)&x);
-		return e;
+		ip[0] = 0;
+		ip[1] = addr_word4(rewrite_load32(v) ^ rewrite_load32(key));
+		return;
 	}
-	uint64_t x[2], key[2];
-
-	memcpy(x, v + 4, 16);
-	memcpy(key, cookie, 16);
-	x[0] ^= key[0];
-	x[1] ^= key[1];
-	memcpy(e.addr.ip, x, 16);
-	return e;
+	ip[0] = rewrite_load64(v) ^ rewrite_load64(key);
+	ip[1] = rewrite_load64(v + 8) ^ rewrite_load64(key + 8);
 }
 
 static inline bool expired(const struct worker *w, const struct row *r)
@@ -168,14 +159,18 @@ static inline void ask(struct burst *b)
 			b->channel[i] = inline_channel(r, p);
 			/* After the binding the permission may live on (TURN-076). */
 			if (b->channel[i] == 0 || expired(b->w, r))
-				ask_second(b, i, p->key.ip, p->key.port, r);
+				ask_second(b, i,
+				           (const uint64_t[]){ rewrite_load64(p->key.ip),
+				                               rewrite_load64(p->key.ip + 8) },
+				           p->key.port, r);
 		} else if (p->path == PATH_SEND) {
 			b->row[i] = flow_verify(b->flows, &p->key, b->hash[i], b->row[i]);
 			if (b->row[i] == ROW_NONE)
 				continue;
-			const struct endpoint peer = peer_of(b->m[i], p);
+			uint64_t ip[2];
 
-			ask_second(b, i, peer.addr.ip, 0, flow_at(b->flows, b->row[i]));
+			peer_ip(rte_pktmbuf_mtod(b->m[i], const uint8_t *), p, ip);
+			ask_second(b, i, ip, 0, flow_at(b->flows, b->row[i]));
 		}
 	}
 }
@@ -287,16 +282,19 @@ static inline void send_to_peer(struct burst *b, unsigned i)
 	if (row == ROW_NONE || expired(w, flow_at(b->flows, row)))
 		return worker_drop(w, m, STAT_NO_PERMISSION);
 	const struct row *const r = flow_at(b->flows, row);
-	const struct endpoint peer = peer_of(m, p);
+	const uint8_t *const frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	const uint16_t peer_port =
+		fast_load16(frame + p->peer_at + 2) ^ rewrite_be(STUN_COOKIE >> 16);
+	struct addr peer;
 
+	peer_ip(frame, p, (uint64_t *)(void *)peer.ip);
 	if (r->flags & ROW_FLAG_TURNED)
-		return hairpin(w, b->port, m, p, allocation, row, &peer.addr,
-		               rewrite_be(peer.port));
+		return hairpin(w, b->port, m, p, allocation, row, &peer, peer_port);
 	const struct leg leg = {
 		.src = w->local->relay[allocation->relay].addr.ip,
-		.dst = peer.addr.ip,
+		.dst = peer.ip,
 		.sport = allocation->relayed_port,
-		.dport = rewrite_be(peer.port),
+		.dport = peer_port,
 	};
 	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
 	const bool out6 = p->key.kind == FLOW_ALLOCATION6;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dataplane/classify.h"
+#include "dataplane/flow_table.h"
 #include "wire/turn.h"
 
 static inline uint16_t fast_load16(const uint8_t *p)
@@ -33,6 +34,12 @@ static inline uint64_t fast_load64(const uint8_t *p)
 	return v;
 }
 
+/* The low half of the 16-octet form of an IPv4 address, as it lies in memory. */
+static inline uint64_t addr_word4(uint32_t ip)
+{
+	return UINT64_C(0xFFFF0000) | (uint64_t)ip << 32;
+}
+
 /* A sum of words with every carry taken back in: the rotated copy adds each half to the other. */
 static inline uint16_t fast_fold(uint64_t sum)
 {
@@ -54,11 +61,21 @@ static inline const struct local_slot *fast_slot(const struct local_table *t, ui
 	return s->used && !s->broadcast ? s : NULL;
 }
 
+/* Port, channel, listener and kind in one store: they are read back as one word soon. */
+static inline void fast_tail(struct parsed *out, uint16_t port, uint16_t channel, uint16_t listener,
+                             uint16_t kind)
+{
+	const uint64_t tail = flow_key_tail(port, channel, listener, kind);
+
+	memcpy(&out->key.port, &tail, 8);
+}
+
 /*
  * A Send indication of XOR-PEER-ADDRESS and DATA, in that order, and no more: RFC 8656 §11.1 as
  * clients write it. `n` octets at `p`, at offset `at` of the frame.
  */
-static inline bool fast_send(const uint8_t *p, uint32_t n, uint32_t at, struct parsed *out)
+static inline bool fast_send(const uint8_t *p, uint32_t n, uint32_t at, uint16_t port,
+                             uint16_t listener, struct parsed *out)
 {
 	/* Type and cookie together; the length stands between them. */
 	if (n < 36 ||
@@ -81,8 +98,7 @@ static inline bool fast_send(const uint8_t *p, uint32_t n, uint32_t at, struct p
 	out->peer_at = at + 24;
 	out->data_at = at + data + 4;
 	out->data_len = (uint16_t)len;
-	out->key.channel = 0;
-	out->key.kind = four ? FLOW_ALLOCATION4 : FLOW_ALLOCATION6;
+	fast_tail(out, port, 0, listener, four ? FLOW_ALLOCATION4 : FLOW_ALLOCATION6);
 	return true;
 }
 
@@ -101,7 +117,6 @@ static inline __attribute__((always_inline)) bool fast_udp(const struct local_sl
 		return false;
 	out->udp_at = (uint16_t)at;
 	out->payload = (uint16_t)n;
-	out->key.port = (uint16_t)h;
 	if (port - s->port_min <= (uint32_t)(s->port_max - s->port_min)) {
 		if (s->relay == LOCAL_NONE)
 			return false;
@@ -109,7 +124,7 @@ static inline __attribute__((always_inline)) bool fast_udp(const struct local_sl
 		out->local = s->relay;
 		out->data_at = at + 8;
 		out->data_len = (uint16_t)n;
-		out->key.channel = (uint16_t)(h >> 16);
+		fast_tail(out, (uint16_t)h, (uint16_t)(h >> 16), 0, 0);
 		return true;
 	}
 	if (s->listener[0] == LOCAL_NONE || s->port[0] != port || n < 4)
@@ -118,18 +133,16 @@ static inline __attribute__((always_inline)) bool fast_udp(const struct local_sl
 	const uint32_t data = __builtin_bswap16((uint16_t)(word >> 16));
 
 	out->local = s->listener[0];
-	out->key.listener = s->listener[0];
 	if ((word & channel_mask) == 0x40) {
 		if (data > n - 4)
 			return false;
 		out->path = PATH_CHANNEL;
 		out->data_at = at + 12;
 		out->data_len = (uint16_t)data;
-		out->key.channel = (uint16_t)word;
-		out->key.kind = FLOW_CHANNEL;
+		fast_tail(out, (uint16_t)h, (uint16_t)word, s->listener[0], FLOW_CHANNEL);
 		return true;
 	}
-	return fast_send(f + at + 8, n, at + 8, out);
+	return fast_send(f + at + 8, n, at + 8, (uint16_t)h, s->listener[0], out);
 }
 
 static inline __attribute__((always_inline)) bool fast_ip4(const struct local_table *t,
@@ -152,9 +165,8 @@ static inline __attribute__((always_inline)) bool fast_ip4(const struct local_ta
 	sum += sum < dst;
 	if (fast_fold(sum) != 0xFFFF)
 		return false;
-	const uint64_t low = UINT64_C(0xFFFF0000) | (uint64_t)src << 32;
-	const struct local_slot *const s =
-		fast_slot(t, 0, UINT64_C(0xFFFF0000) | (uint64_t)dst << 32);
+	const uint64_t low = addr_word4(src);
+	const struct local_slot *const s = fast_slot(t, 0, addr_word4(dst));
 
 	if (!s || local_may_hold(t, local_home(0, low)))
 		return false;

@@ -89,14 +89,34 @@ static inline uint64_t flow_fold(uint64_t a, uint64_t b)
 	return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/*
+ * A key is three words. Where it is made and hashed at once the words stay in registers: octets
+ * just written in small pieces are slow to read back as one.
+ */
+static inline uint64_t flow_hash_words(const struct flow_table *t, const uint64_t w[3])
+{
+	const uint64_t h = flow_fold(w[0] ^ t->secret[0], w[1] ^ t->secret[1]);
+
+	return flow_fold(h ^ w[2] ^ t->secret[2], t->secret[3]);
+}
+
 static inline uint64_t flow_hash(const struct flow_table *t, const struct flow_key *k)
 {
 	uint64_t w[3];
 
 	memcpy(w, k, sizeof(w));
-	const uint64_t h = flow_fold(w[0] ^ t->secret[0], w[1] ^ t->secret[1]);
+	return flow_hash_words(t, w);
+}
 
-	return flow_fold(h ^ w[2] ^ t->secret[2], t->secret[3]);
+/* The last word of a key. */
+static inline uint64_t flow_key_tail(uint16_t port, uint16_t channel, uint16_t listener,
+                                     uint16_t kind)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return port | (uint64_t)channel << 16 | (uint64_t)listener << 32 | (uint64_t)kind << 48;
+#else
+	return kind | (uint64_t)listener << 16 | (uint64_t)channel << 32 | (uint64_t)port << 48;
+#endif
 }
 
 /* Never 0. */
@@ -125,15 +145,28 @@ static inline bool flow_key_equal(const struct flow_key *a, const struct flow_ke
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
 }
 
-/* Key of a bound peer or a permission (port 0). `ip` has the 16-octet form. */
+/* Key of a bound peer or a permission (port 0). `ip` has the 16-octet form. Returns its hash. */
+static inline uint64_t flow_peer_hash(const struct flow_table *t, struct flow_key *k,
+                                      const uint64_t ip[2], uint16_t port, uint32_t row,
+                                      uint8_t generation, enum flow_kind kind)
+{
+	const uint64_t w[3] = { ip[0], ip[1],
+		                flow_key_tail(port, (uint16_t)row, (uint16_t)(row >> 16),
+		                              (uint16_t)(kind | generation << 4)) };
+
+	memcpy(k, w, sizeof(w));
+	return flow_hash_words(t, w);
+}
+
+/* The same from octets, for those in no hurry. */
 static inline void flow_peer_key(struct flow_key *k, const void *ip, uint16_t port, uint32_t row,
                                  uint8_t generation, enum flow_kind kind)
 {
+	const uint64_t tail = flow_key_tail(port, (uint16_t)row, (uint16_t)(row >> 16),
+	                                    (uint16_t)(kind | generation << 4));
+
 	memcpy(k->ip, ip, 16);
-	k->port = port;
-	k->channel = (uint16_t)row;
-	k->listener = (uint16_t)(row >> 16);
-	k->kind = (uint16_t)(kind | generation << 4);
+	memcpy(&k->port, &tail, sizeof(tail));
 }
 
 static inline _Atomic uint32_t *flow_port(const struct flow_table *t, uint16_t relay, uint16_t port)

@@ -170,40 +170,49 @@ static inline void rewrite_put_ip6(uint8_t *ip, const struct rewrite_header *h, 
 	memcpy(ip + 24, leg->dst, 16);
 }
 
+/* Stores a word and adds it up: reading back what was just written in pieces is slow. */
+static inline uint64_t rewrite_put64(uint8_t *p, uint64_t word, uint64_t sum)
+{
+	memcpy(p, &word, 8);
+	return sum + (word & 0xFFFFFFFF) + (word >> 32);
+}
+
+static inline uint64_t rewrite_put32(uint8_t *p, uint32_t word, uint64_t sum)
+{
+	memcpy(p, &word, 4);
+	return sum + word;
+}
+
 /* A Data indication's header and attributes up to the data (RFC 8656 §11.3). Returns their sum. */
 static inline uint64_t rewrite_put_data(struct worker *w, uint8_t *p, bool peer6, uint16_t data_len,
                                         const struct leg *leg)
 {
 	const unsigned xor_len = peer6 ? 20 : 8;
-	uint8_t *const attr = p + STUN_HDR_LEN;
-	uint8_t *const value = attr + STUN_ATTR_HDR_LEN;
+	const uint32_t cookie = __builtin_bswap32(STUN_COOKIE);
+	const uint16_t port = (uint16_t)(leg->peer_port ^ cookie);
+	uint64_t txid[2] = { 0 }; /* the first 32 bits of txid[0] are the cookie */
+	uint64_t sum;
 
-	be16_store(p, 0x0017);
-	be16_store(p + 2, (uint16_t)(8 + xor_len + pad4(data_len)));
-	be32_store(p + 4, STUN_COOKIE);
-	worker_random(w, p + 8, STUN_TXID_LEN);
-	be32_store(attr, (uint32_t)TURN_XOR_PEER_ADDRESS << 16 | xor_len);
-	value[0] = 0;
-	value[1] = peer6 ? TURN_FAMILY_IPV6 : TURN_FAMILY_IPV4;
-	const uint16_t port = (uint16_t)(leg->peer_port ^ rewrite_be(STUN_COOKIE >> 16));
+	worker_random(w, (uint8_t *)txid + 4, STUN_TXID_LEN);
+	txid[0] |= cookie;
+	sum = rewrite_put32(
+		p, 0x1700u | (uint32_t)rewrite_be((uint16_t)(8 + xor_len + pad4(data_len))) << 16,
+		0);
+	sum = rewrite_put64(p + 4, txid[0], sum);
+	sum = rewrite_put64(p + 12, txid[1], sum);
+	const uint64_t attr = 0x1200u | (uint64_t)rewrite_be((uint16_t)xor_len) << 16 |
+	                      (uint64_t)(peer6 ? TURN_FAMILY_IPV6 : TURN_FAMILY_IPV4) << 40 |
+	                      (uint64_t)port << 48;
+	const uint32_t data = 0x1300u | (uint32_t)rewrite_be(data_len) << 16;
 
-	memcpy(value + 2, &port, 2);
+	sum = rewrite_put64(p + 20, attr, sum);
 	if (peer6) {
-		uint64_t x[2], key[2];
-
-		memcpy(x, leg->peer.ip, 16);
-		memcpy(key, p + 4, 16);
-		x[0] ^= key[0];
-		x[1] ^= key[1];
-		memcpy(value + 4, x, 16);
-	} else {
-		const uint32_t x =
-			rewrite_load32(leg->peer.ip + 12) ^ __builtin_bswap32(STUN_COOKIE);
-
-		memcpy(value + 4, &x, 4);
+		sum = rewrite_put64(p + 28, rewrite_load64(leg->peer.ip) ^ txid[0], sum);
+		sum = rewrite_put64(p + 36, rewrite_load64(leg->peer.ip + 8) ^ txid[1], sum);
+		return rewrite_put32(p + 44, data, sum);
 	}
-	be32_store(value + xor_len, (uint32_t)TURN_DATA_ATTR << 16 | data_len);
-	return csum_add(0, p, peer6 ? 48 : 36);
+	sum = rewrite_put32(p + 28, rewrite_load32(leg->peer.ip + 12) ^ cookie, sum);
+	return rewrite_put32(p + 32, data, sum);
 }
 
 /* MACs and type. Returns the neighbour's state; without RESOLVED the MACs are not yet right. */
