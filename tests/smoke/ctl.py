@@ -5,6 +5,7 @@
                                            while it runs; prints sent and received; 1 if any is lost
   ctl.py allocate SERVER USER PASSWORD     exit status 0, or the error code printed and 1
   ctl.py hold SERVER USER PASSWORD FILE    allocates, then FILE; refreshes when FILE is gone
+  ctl.py manager PATH                      a service manager: prints what it is told until STOPPING
   ctl.py abuse SOCKET WHAT                 garbage | half | long | crowd | slow
 """
 
@@ -92,6 +93,17 @@ def hold(server, user, password, flag):
     return 0
 
 
+def manager(path):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path)
+    os.chmod(path, 0o666)
+    told = ""
+    while "STOPPING=1" not in told:
+        told = s.recv(4096).decode()
+        print(told, flush=True)
+    return 0
+
+
 def dial(path):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     s.connect(path)  # waits while the backlog is full; with a timeout it would fail
@@ -161,5 +173,5 @@ def abuse(path, what):
 
 
 if __name__ == "__main__":
-    commands = {"stream": stream, "allocate": allocate, "hold": hold, "abuse": abuse}
+    commands = {"stream": stream, "allocate": allocate, "hold": hold, "manager": manager, "abuse": abuse}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

@@ -175,5 +175,28 @@ lab_check 'with end records' grep -q 'allocation end .*reason=stopped' "$LAB_DIR
 lab_check 'and nothing is left' sh -c "! test -e '$LAB_DIR/run'"
 rm -f "$LAB_DIR/held"
 wait $hold
+
+# Apart, control as an ordinary user who owns the run directory; a service manager listens.
+echo "socket-group: $(getent group 65534 | cut -d: -f1)" >>"$yaml"
+mkdir -m 750 "$LAB_DIR/run"
+chown 65534:65534 "$LAB_DIR/run"
+lab_start relay dataplane "$LAB_BUILD/turnpike-dataplane" -c "$yaml"
+dataplane=$LAB_PID
+lab_start relay manager python3 "$ctl_py" manager "$LAB_DIR/notify"
+lab_wait 5 test -e "$LAB_DIR/notify"
+chmod 644 "$yaml"
+lab_start relay control env NOTIFY_SOCKET="$LAB_DIR/notify" \
+	setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs --bounding-set=-all \
+	"$LAB_BUILD/turnpike-control" -c "$yaml"
+control=$LAB_PID
+lab_check 'control as nobody joins and serves' lab_wait 15 grep -q 'relay ready' "$LAB_DIR/control.log"
+lab_check 'a client allocates' client allocate 198.18.0.1 alice secret
+lab_check 'the service manager was told' grep -q '^READY=1' "$LAB_DIR/manager.log"
+ctl stop >/dev/null
+lab_check 'control has ended clean' lab_stop "$control"
+lab_check 'with status 0' is "$LAB_STATUS" 0
+lab_check 'the data plane goes on alone' kill -0 "$dataplane"
+lab_check 'and ends' lab_stop "$dataplane"
+lab_check 'the service manager heard of the stop' grep -q '^STOPPING=1' "$LAB_DIR/manager.log"
 lab_check 'no relay: 75 and what to do' sh -c "'$LAB_BUILD/turnpikectl' -c '$yaml' status 2>&1 | grep -q 'is turnpike running'"
 lab_end
