@@ -118,14 +118,19 @@ int rundir_open(struct rundir *d, const struct config *cfg)
 	return given;
 }
 
-/* Sockets and the store, which a process that was killed has left. */
+/*
+ * Sockets, locks and the store, which a process that was killed has left. Not `kernel-PORT`: it
+ * says what the data plane took from a device and has not given back.
+ */
 static bool is_ours(int dir, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	return S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && strncmp(name, "store", 5) == 0);
+	return S_ISSOCK(st.st_mode) ||
+	       (S_ISREG(st.st_mode) &&
+	        (strncmp(name, "store", 5) == 0 || strcmp(name, "dataplane.lock") == 0));
 }
 
 void rundir_close(struct rundir *d, bool keep)

@@ -99,7 +99,7 @@ ok "ready again is logged" until_true said err ready-again
 ok "but printed once" test "$(grep -c ready: "$DIR/out")" -eq 1
 echo 75 >"$DIR/control.exit"
 ok "75 is no end once it was ready" until_true count control.log start 3
-touch "$DIR/run/relay/store" "$DIR/run/relay/foreign"
+touch "$DIR/run/relay/store" "$DIR/run/relay/foreign" "$DIR/run/relay/dataplane.lock"
 control=$(pid_of control) dataplane=$(pid_of dataplane)
 kill -TERM "$sup"
 ok "TERM stops with 0" end 0
@@ -108,6 +108,7 @@ ok "data plane was asked" said dataplane.log term
 ok "control is gone" gone "$control"
 ok "data plane is gone" gone "$dataplane"
 ok "store is removed" test ! -e "$DIR/run/relay/store"
+ok "a lock left behind too" test ! -e "$DIR/run/relay/dataplane.lock"
 ok "foreign file is not" test -e "$DIR/run/relay/foreign"
 rm "$DIR/run/relay/foreign"
 
