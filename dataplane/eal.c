@@ -1,10 +1,13 @@
 /* Config to EAL arguments, memory and pools. */
 #include <dirent.h>
 #include <errno.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,17 +103,37 @@ static unsigned long free_hugepage_mib(void)
 	return mib;
 }
 
+/* Of a kernel device that is there already, else Ethernet's. */
+static unsigned device_mtu(const struct config_port *port)
+{
+	struct ifreq ifr = { 0 };
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned mtu = 1500;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.*s",
+	         (int)RTE_MIN(strcspn(port->device, ","), (size_t)IFNAMSIZ - 1), port->device);
+	if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &ifr) == 0)
+		mtu = (unsigned)ifr.ifr_mtu;
+	if (fd >= 0)
+		close(fd);
+	return mtu;
+}
+
 unsigned eal_port_room(const struct config_port *port)
 {
 	/* What a frame may grow by on its way out: ChannelData or Data header, IPv4 to IPv6, a tag.
 	 */
 	const unsigned grow = 128;
+	unsigned room = 2048;
 
 	if (port->kind == DEVICE_AF_XDP)
 		return EAL_ROOM_AF_XDP;
-	if (port->kind == DEVICE_AF_PACKET)
-		return EAL_ROOM_AF_PACKET;
-	return port->mtu + grow > 2048 ? (port->mtu + grow + 63) & ~63u : 2048;
+	if (port->kind == DEVICE_AF_PACKET) { /* frames of its ring: they divide its blocks */
+		while (room < device_mtu(port) + grow && room < EAL_ROOM_AF_PACKET_MAX)
+			room *= 2;
+		return room;
+	}
+	return port->mtu + grow > room ? (port->mtu + grow + 63) & ~63u : room;
 }
 
 unsigned eal_port_mbufs(const struct config *cfg, unsigned port, unsigned n_queues)
@@ -224,8 +247,10 @@ int eal_start(const struct config *cfg)
 	arg(&a, "turnpike-dataplane");
 	put_cores(&a);
 	arg_pair(&a, "--file-prefix", prefix);
-	arg(&a, "--log-level=5");               /* warnings and worse */
-	arg(&a, "--log-level=lib.telemetry:4"); /* it warns of what it does not do */
+	arg(&a, "--log-level=5"); /* warnings and worse */
+	/* These warn of page sizes and sockets that are not wanted. */
+	arg(&a, "--log-level=lib.eal:4");
+	arg(&a, "--log-level=lib.telemetry:4");
 	put_devices(cfg, &a);
 	rc = choose_memory(cfg, &a);
 	if (rc != EXIT_CODE_OK)

@@ -18,7 +18,7 @@ enum {
 	EAL_PRIVATE = 8, /* of each mbuf: puts the Ethernet header at octet 8 of a cache line */
 	EAL_ROOM_AF_XDP =
 		2048, /* XDP's headroom of 256 and a frame; the chunk stays below a page */
-	EAL_ROOM_AF_PACKET = 16384,
+	EAL_ROOM_AF_PACKET_MAX = 16384,
 	EAL_CACHE = 256,
 };
 

@@ -33,9 +33,8 @@
 
 enum {
 	DESCRIPTORS = 1024,
-	/* af_packet's ring: 16 KiB hold any Ethernet frame and every IPv4 datagram up to 16,318
-	 * octets, which the driver's fanout puts together before we see it. */
-	AF_PACKET_FRAMES = 1024,
+	AF_PACKET_RING = 8 << 20, /* octets, each direction and queue */
+	AF_PACKET_FRAMES = 2048,  /* at most */
 	AF_PACKET_CUT = 96, /* of a frame's slot: its header, and what the kernel keeps free */
 	FDS_MAX = 256,
 };
@@ -194,6 +193,7 @@ static void adopt_sockets(struct port *p, const int *before, unsigned n_before)
 static void vdev_text(const struct port *p, unsigned queues, char name[64], char *args, size_t cap)
 {
 	const char *device = p->cfg->device;
+	const unsigned room = eal_port_room(p->cfg);
 	const char *more =
 		strchr(device, ','); /* the operator's own arguments win: they come last */
 
@@ -201,8 +201,9 @@ static void vdev_text(const struct port *p, unsigned queues, char name[64], char
 	case DEVICE_AF_PACKET:
 		snprintf(name, 64, "net_af_packet%u", p->index);
 		snprintf(args, cap, "iface=%s,qpairs=%u,blocksz=%u,framesz=%u,framecnt=%u%s",
-		         p->kernel_device, queues, EAL_ROOM_AF_PACKET, EAL_ROOM_AF_PACKET,
-		         AF_PACKET_FRAMES, more != NULL ? more : "");
+		         p->kernel_device, queues, RTE_MAX(room, 4096u), room,
+		         RTE_MIN(AF_PACKET_RING / room, (unsigned)AF_PACKET_FRAMES),
+		         more != NULL ? more : "");
 		break;
 	case DEVICE_AF_XDP:
 		snprintf(name, 64, "net_af_xdp%u", p->index);
@@ -268,8 +269,9 @@ static int set_mtu(struct port *p, const struct rte_eth_dev_info *info)
 			            want, mtu);
 		if (mtu > info->max_mtu)
 			mtu = info->max_mtu;
-		if (p->cfg->kind == DEVICE_AF_PACKET && mtu > EAL_ROOM_AF_PACKET - AF_PACKET_CUT)
-			mtu = EAL_ROOM_AF_PACKET - AF_PACKET_CUT;
+		if (p->cfg->kind == DEVICE_AF_PACKET &&
+		    mtu > EAL_ROOM_AF_PACKET_MAX - AF_PACKET_CUT)
+			mtu = EAL_ROOM_AF_PACKET_MAX - AF_PACKET_CUT;
 	} else {
 		if (rte_eth_dev_get_mtu(p->ethdev, &mtu) != 0)
 			mtu = RTE_ETHER_MTU;
