@@ -234,6 +234,45 @@ static void test_oracle(void)
 	bed_free(&b);
 }
 
+/*
+ * The same in so few buckets that what is looked for is moved all the time: only the second look
+ * after a miss (the move counter) finds a key that went the other way meanwhile.
+ */
+static void test_displacement(void)
+{
+	enum { BUCKETS = 8, KEYS = 120, TRIES = 1500000 };
+	struct bed b = bed_new(1024, 16);
+	struct race r = { .t = b.t };
+	pthread_t thread[2];
+	bool in[KEYS] = { false };
+
+	b.t->bucket_mask = BUCKETS - 1;
+	for (uint32_t i = 0; i < KEYS; i++)
+		flow_at(b.t, i)->key = number_key(i);
+	/* The first 40 are odd numbers below 80: always there. The rest comes and goes. */
+	r.n = 80;
+	for (uint32_t i = 1; i < 80; i += 2)
+		CHECK(flow_insert(b.t, &flow_at(b.t, i)->key, i), "always there");
+	for (unsigned i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, reader, &r);
+	for (unsigned i = 0; i < TRIES; i++) {
+		const uint32_t n = draw(2) ? draw(40) * 2 : 80 + draw(40);
+
+		if (in[n])
+			flow_remove(b.t, &flow_at(b.t, n)->key, n);
+		in[n] = !in[n] && flow_insert(b.t, &flow_at(b.t, n)->key, n);
+	}
+	atomic_store(&r.stop, true);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	printf("\n    %u displaced, %llu look-ups beside them ", atomic_load(&b.t->moves),
+	       (unsigned long long)r.lookups);
+	CHECK(atomic_load(&b.t->moves) > 100000, "entries were displaced");
+	CHECK(r.missed == 0, "what is always there is always found");
+	CHECK(r.wrong == 0, "and is itself");
+	bed_free(&b);
+}
+
 /* Keys that collide under one secret are spread under another: flooding needs the secret. */
 static void test_flooding(void)
 {
@@ -661,6 +700,7 @@ int main(void)
 		{ "sync", test_sync },
 		{ "counts", test_counts },
 		{ "model", test_model },
+		{ "displacement", test_displacement },
 		{ "oracle", test_oracle },
 		CU_TEST_INFO_NULL,
 	};
