@@ -51,17 +51,18 @@ lab_check "tshark dissects all that left the relay, all checksums right" relay_c
 sed 's/^/#   /' "$LAB_DIR/check.out"
 
 relay_peers outside
-uclient "uclient: ChannelData, IPv4" outside -n 100 -m 4 -z 5 -e $HOST4 $SERVER4
-uclient "uclient: Send indications, IPv4" outside -s -n 100 -m 4 -z 5 -e $HOST4 $SERVER4
-uclient "uclient: ChannelData, IPv6" outside -x -n 100 -m 4 -z 5 -e $HOST6 $SERVER6
-uclient "uclient: Send indications, IPv6" outside -x -s -n 100 -m 4 -z 5 -e $HOST6 $SERVER6
-uclient "uclient: IPv6 client, IPv4 peer" outside -n 100 -m 4 -z 5 -e $HOST4 $SERVER6
-uclient "uclient: client to client" outside -y -c -n 100 -m 4 -z 5 $SERVER4
-uclient "uclient: client to client, Send" outside -y -c -s -n 50 -m 4 -z 5 $SERVER4
-uclient "uclient: 50 clients" outside -n 20 -m 50 -z 10 -e $HOST4 $SERVER4
-uclient "uclient: time-limited credentials" outside -W south -n 20 -m 2 -e $HOST4 $SERVER4
+uclient "ChannelData, IPv4" outside -n 100 -m 4 -z 5 -e $HOST4 $SERVER4
+uclient "Send indications, IPv4" outside -s -n 100 -m 4 -z 5 -e $HOST4 $SERVER4
+uclient "ChannelData, IPv6" outside -x -n 100 -m 4 -z 5 -e $HOST6 $SERVER6
+uclient "Send indications, IPv6" outside -x -s -n 100 -m 4 -z 5 -e $HOST6 $SERVER6
+uclient "IPv6 client, IPv4 peer" outside -n 100 -m 4 -z 5 -e $HOST4 $SERVER6
+uclient "client to client" outside -y -c -n 100 -m 4 -z 5 $SERVER4
+uclient "client to client, Send" outside -y -c -s -n 50 -m 4 -z 5 $SERVER4
+uclient "50 clients" outside -n 20 -m 50 -z 10 -e $HOST4 $SERVER4
+uclient "time-limited credentials" outside -W south -n 20 -m 2 -e $HOST4 $SERVER4
+uclient_results
 refused() {
-	! lab_in outside timeout 20 "$TOOLS/turnutils_uclient" -u alice -w wrong -n 5 -e $HOST4 $SERVER4
+	! lab_in outside timeout 5 "$TOOLS/turnutils_uclient" -u alice -w wrong -n 5 -e $HOST4 $SERVER4
 }
 lab_check "uclient: a wrong password is refused" refused
 lab_check "aioice relays, and is refused with a wrong password" \

@@ -31,6 +31,7 @@ auth:
   rest-secrets: [north, south]
 peers:
   allow: [198.18.0.0/15, "fd00:18::/32"]
+limits: { allocations-per-user: 1000 }
 compat: { rfc5766-channels: true }
 Y
 	} >"$relay_file"
@@ -76,7 +77,7 @@ relay_capture() {
 relay_captured() {
 	sleep 0.3
 	lab_stop "$RELAY_CAPTURE" -INT
-	dissect="tshark -n -r $LAB_DIR/in.pcap -o udp.check_checksum:TRUE -o ip.check_checksum:TRUE -d udp.port==3478,stun"
+	dissect="tshark -n -r $LAB_DIR/in.pcap -o udp.check_checksum:TRUE -o ip.check_checksum:TRUE -d udp.port==3478,stun --disable-protocol rtp --disable-protocol rtcp"
 	$dissect -Y '_ws.malformed || ip.checksum.status == 0 || udp.checksum.status == 0 || _ws.expert.severity >= 8388608' 2>/dev/null >"$LAB_DIR/bad.txt"
 	total=$($dissect 2>/dev/null | wc -l)
 	stun=$($dissect -Y 'stun && udp.srcport == 3478' 2>/dev/null | wc -l)
@@ -87,22 +88,29 @@ relay_captured() {
 	[ "$total" -gt 100 ] && [ "$stun" -gt 50 ] && [ "$channel" -gt 20 ] && [ "$bad" -eq 0 ]
 }
 
-# uclient TITLE SPACE ARGS...: coturn's client; no loss, no send or receive failure.
+# uclient TITLE SPACE ARGS...: coturn's client, in the background, since it mostly waits.
+# uclient_results: no loss, no send or receive failure in any of them.
+UCLIENTS=0
 uclient() {
-	relay_title=$1
-	relay_space=$2
+	UCLIENTS=$((UCLIENTS + 1))
+	echo "$1" >"$LAB_DIR/uclient.$UCLIENTS.title"
+	uclient_space=$2
 	shift 2
-	lab_check "$relay_title" uclient_run "$relay_space" "$@"
+	lab_start "$uclient_space" uclient.$UCLIENTS timeout 60 "$TOOLS/turnutils_uclient" -u alice -w secret "$@"
+	echo "$LAB_PID" >"$LAB_DIR/uclient.$UCLIENTS.pid"
 }
-uclient_run() {
-	uclient_space=$1
-	shift
-	lab_in "$uclient_space" timeout 60 "$TOOLS/turnutils_uclient" -u alice -w secret "$@" >"$LAB_DIR/uclient.out" 2>&1 || {
-		cat "$LAB_DIR/uclient.out"
-		return 1
-	}
-	grep -E 'tot_send_msgs|lost packets' "$LAB_DIR/uclient.out" | tail -n 2
-	python3 - "$LAB_DIR/uclient.out" <<'P'
+uclient_results() {
+	i=0
+	while [ $i -lt $UCLIENTS ]; do
+		i=$((i + 1))
+		wait "$(cat "$LAB_DIR/uclient.$i.pid")"
+		lab_check "uclient: $(cat "$LAB_DIR/uclient.$i.title")" uclient_good $? "$LAB_DIR/uclient.$i.log"
+	done
+	UCLIENTS=0
+}
+uclient_good() { # STATUS LOG
+	grep -E 'tot_send_msgs|lost packets|error' "$2" | tail -n 3
+	[ "$1" -eq 0 ] && python3 - "$2" <<'P'
 import re, sys
 text = open(sys.argv[1]).read()
 totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", text)
