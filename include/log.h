@@ -41,10 +41,10 @@ char *log_escape(const void *octets, size_t len, char *out, size_t cap);
 void log_line(struct log_site *site, enum log_level level, const char *topic, const char *event,
               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-#define LOG_AT(level, ...)                                       \
-	do {                                                     \
-		static struct log_site log_site_;                \
-		if ((level) <= log_get_level())                  \
+#define LOG_AT(level, ...)                                        \
+	do {                                                      \
+		static struct log_site log_site_;                 \
+		if ((level) <= log_get_level())                   \
 			log_line(&log_site_, level, __VA_ARGS__); \
 	} while (0)
 #define log_error(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -6,8 +6,8 @@
  *            prefix wins, deny on a tie. Some blocks no entry opens (TURN-219).
  * Threads    A policy is immutable after policy_init(); any thread may ask.
  * Ownership  The prefix arrays are borrowed and must outlive the policy.
- * Limits     struct addr cannot tell ::ffff:a.b.c.d from a.b.c.d: whoever reads an address of family
- *            IPv6 from the wire refuses the mapped form there (TURN-219, TURN-220).
+ * Limits     struct addr cannot tell ::ffff:a.b.c.d from a.b.c.d: whoever reads an address of
+ * family IPv6 from the wire refuses the mapped form there (TURN-219, TURN-220).
  */
 #pragma once
 

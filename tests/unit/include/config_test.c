@@ -348,7 +348,7 @@ static void test_views_and_redaction(void)
 {
 	static const char secret[] =
 		PORTS LISTENERS RELAY "auth: { realm: x, users: { alice: hush1 }, rest-secrets: "
-	                              "[hush2, { env: TURNPIKE_NO }],"
+				      "[hush2, { env: TURNPIKE_NO }],"
 				      " nonce-secret: hush3-0123456789 }\n";
 	static const char text[] = PORTS LISTENERS RELAY
 		"auth: { realm: x, users: { alice: hush1 }, rest-secrets: [hush2],"
