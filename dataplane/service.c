@@ -452,6 +452,7 @@ struct service *service_new(struct dataplane *dp)
 	dp->service = s;
 	s->dp = dp;
 	s->retire.qsbr = dp->qsbr;
+	s->first = dp->cfg;
 	s->policy = config_policy(dp->cfg);
 	s->life = region_find(&dp->region, SECTION_LIFE, 0, sizeof(*s->life));
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -511,6 +512,7 @@ void service_free(struct service *s)
 	free(s->self.scratch);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
+	s->dp->cfg = s->first;
 	config_free(s->reloaded);
 	s->dp->service = NULL;
 	free(s);

@@ -38,7 +38,8 @@ struct service {
 	struct icmp *icmp;
 
 	struct policy policy;
-	struct config *reloaded; /* the newest configuration, when it is not the first */
+	const struct config *first; /* ports borrow from it; main's to free */
+	struct config *reloaded;    /* the newest configuration, when it is not the first */
 	struct life *life;
 
 	/* Row events that found the punt ring full; commands wait while there is no room. */

@@ -307,7 +307,7 @@ void bed_start(const char *more)
 	CU_ASSERT_FATAL(mkdtemp(bed.dir) != NULL);
 	snprintf(bed.file, sizeof(bed.file), "%s/turnpike.yaml", bed.dir);
 	bed_config(more);
-	dp->cfg = config_load(bed.file, CONFIG_NO_SECRETS, &err);
+	dp->cfg = bed.cfg = config_load(bed.file, CONFIG_NO_SECRETS, &err);
 	if (dp->cfg == NULL)
 		fprintf(stderr, "%s\n", err.text);
 	CU_ASSERT_FATAL(dp->cfg != NULL);
@@ -348,6 +348,7 @@ void bed_stop(void)
 	for (unsigned i = 0; i < 2; i++)
 		worker_fini(&bed.worker[i]);
 	CHECK(bed_used() == 0, "no packet buffer is lost");
+	config_free(bed.cfg);
 	flow_destroy(bed.dp.flows);
 	local_free(bed.dp.local);
 	region_leave(&bed.dp.region);

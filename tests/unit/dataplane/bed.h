@@ -27,6 +27,7 @@ enum { BED_FRAME = 66000, BED_REPLIES = 128 };
 
 struct bed {
 	struct dataplane dp;
+	struct config *cfg; /* the first */
 	struct port port;
 	struct worker worker[2];
 	struct rte_mempool *pool;

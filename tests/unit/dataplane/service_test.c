@@ -567,6 +567,50 @@ static void test_give(void)
 	bed_stop();
 }
 
+/* DEMUX-062: a bounded queue, and a bounded rate. */
+static void test_exception_full(void)
+{
+	static uint8_t frame[BED_FRAME];
+	unsigned to_kernel = 0;
+
+	bed_start(NULL);
+	const uint32_t len = bed_udp(frame, "198.18.1.5:53", "198.18.0.1:33333", "x", 1);
+
+	for (unsigned i = 0; bed_count(STAT_EXCEPTION_FULL) == 0 && i < 4096; i++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(bed.pool);
+
+		if (m == NULL)
+			break;
+		memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
+		worker_burst(&bed.worker[0], &bed.port, &m, 1);
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		bed_turn();
+		to_kernel += bed.n_kernel;
+		bed_free(bed.kernel, bed.n_kernel);
+		bed.n_kernel = 0;
+	}
+	CHECK(to_kernel == bed_count(STAT_TO_KERNEL), "all that was taken is given");
+	/* More than the rate allows at once. */
+	bed_zero();
+	to_kernel = 0;
+	for (unsigned i = 0; i < 12000; i++) {
+		struct rte_mbuf *m = bed_mbuf(frame, len);
+
+		worker_burst(&bed.worker[0], &bed.port, &m, 1);
+		if (i % 64 == 63) {
+			bed.service->exception_tokens = 0; /* a burst went before */
+			bed.service->exception_ns = bed.service->self.now_ns;
+			service_turn(bed.service, 64);
+			to_kernel += bed.n_kernel;
+			bed_free(bed.kernel, bed.n_kernel);
+			bed.n_kernel = 0;
+		}
+	}
+	CHECK(bed_count(STAT_EXCEPTION_FULL) > 0 && to_kernel < 12000, "exception_full");
+	bed_stop();
+}
+
 /* --- reload --- */
 
 static void test_reload(void)
@@ -633,6 +677,51 @@ static void test_reload(void)
 	bed_stop();
 }
 
+/* Ids stay with what they stand for; what is gone is refused in good faith. */
+static void test_reload_listeners(void)
+{
+	struct punt_row ev;
+	struct rte_mbuf *m[BED_REPLIES];
+	uint16_t kind;
+	char text[4096];
+
+	bed_start(NULL);
+	const struct abi_listener *l = region_section(&bed.dp.region, SECTION_LISTENERS, 0, NULL);
+	const struct abi_relay *r = region_section(&bed.dp.region, SECTION_RELAYS, 0, NULL);
+	const struct cmd_flow before = allocation();
+
+	bed_set(&before);
+	FILE *f = fopen(bed.file, "r+");
+	const size_t n = fread(text, 1, sizeof(text) - 1, f);
+
+	text[n] = '\0';
+	char *at = strstr(text, "198.18.0.1:3478");
+
+	CU_ASSERT_FATAL(at != NULL);
+	memcpy(at + 11, "3479", 4);
+	rewind(f);
+	fwrite(text, 1, n, f);
+	fclose(f);
+	CHECK(bed_command(CMD_RELOAD, NULL, 0), "room");
+	bed_turn();
+	CHECK(bed_event(&kind, &ev, sizeof(ev)) == 0 && kind == PUNT_TABLES, "tables");
+	CHECK(atomic_load(&bed.service->life->n_listeners) == 3 && !l[0].live && l[1].live &&
+	              l[2].live && l[2].port == 3479 && l[0].port == 3478 && r[0].live,
+	      "a new id; the old one stays, not live");
+	struct cmd_flow c = bed_allocation("198.18.0.8:1", 0, 50010);
+
+	CHECK(set_status(&c, &ev) == ROW_REFUSED, "the listener is gone");
+	c.listener = 2;
+	CHECK(set_status(&c, &ev) == ROW_OK, "the new one serves");
+	prepare(CLIENT, 10);
+	CHECK(transmit(m) == 0, "nothing is sent from one that is gone");
+	t->source = 2;
+	CHECK(transmit(m) == 1 && bed_see(m[0], "new").src.port == 3479, "but from the new one");
+	bed_free(m, 1);
+	CHECK(bed.disconnects == 0, "no reason to hang up");
+	bed_stop();
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -650,7 +739,9 @@ int main(void)
 		{ "events wait", test_events_wait },
 		{ "inject_full", test_inject_full },
 		{ "exception port, ring to the service turn", test_give },
+		{ "exception_full", test_exception_full },
 		{ "reload", test_reload },
+		{ "reload of listeners", test_reload_listeners },
 		CU_TEST_INFO_NULL,
 	};
 

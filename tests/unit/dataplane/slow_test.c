@@ -553,6 +553,25 @@ static void test_hops(void)
 	bed_stop();
 }
 
+/* No buffer left: counted, nothing half sent, and it recovers. */
+static void test_no_mbuf(void)
+{
+	static struct rte_mbuf *all[4096];
+	unsigned n = 0;
+	uint32_t len;
+
+	begin(NULL);
+	while (n < RTE_DIM(all) && (all[n] = rte_pktmbuf_alloc(bed.pool)) != NULL)
+		n++;
+	rte_pktmbuf_free(all[--n]);
+	len = make(FROM_PEER_CHANNEL, 0, 0, 1472, false); /* needs two */
+	CHECK(through(len) == 0 && bed_count(STAT_NO_MBUF) == 1, "no_mbuf");
+	bed_free(all, n);
+	CHECK(through(len) == 2, "recovers");
+	bed_free(one, 2);
+	bed_stop();
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -565,6 +584,7 @@ int main(void)
 		{ "checksum (TURN-146)", test_checksum },
 		{ "surplus (TURN-147)", test_surplus },
 		{ "next hops", test_hops },
+		{ "no_mbuf", test_no_mbuf },
 		CU_TEST_INFO_NULL,
 	};
 
