@@ -97,10 +97,12 @@ static enum join_event rig_poll(struct rig *r)
 	return join_poll(r->join, ++r->now_ms);
 }
 
-/* Turns both sides until control is told something, or 100 ms. */
-static enum link_event settle(struct rig *r, struct dp_link *l)
+enum { LONG_MS = 10000 /* for what must happen, however busy the machine */, SHORT_MS = 50 };
+
+/* Turns both sides until control is told something. */
+static enum link_event settle(struct rig *r, struct dp_link *l, unsigned for_ms)
 {
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < for_ms; i++) {
 		rig_poll(r);
 		const enum link_event event = join_link_poll(l, 0);
 
@@ -116,7 +118,7 @@ static struct dp_link joined_link(struct rig *r)
 	struct dp_link l;
 
 	CU_ASSERT_FATAL(join_link_open(&l, path, COMMAND_LINES, false, 0) == 0);
-	CU_ASSERT_FATAL(settle(r, &l) == LINK_JOINED);
+	CU_ASSERT_FATAL(settle(r, &l, LONG_MS) == LINK_JOINED);
 	return l;
 }
 
@@ -206,7 +208,7 @@ static void test_second(void)
 	struct dp_link l = joined_link(&r);
 
 	CHECK(join_link_open(&second, path, COMMAND_LINES, false, 0) == 0, "connects");
-	CHECK(settle(&r, &second) == LINK_REFUSED, "refused");
+	CHECK(settle(&r, &second, LONG_MS) == LINK_REFUSED, "refused");
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	CHECK(strstr(second.reason, pid) != NULL, second.reason);
 	join_link_close(&second);
@@ -238,13 +240,13 @@ static void test_left(void)
 	CHECK(!pull_number(join_command(r.join), CMD_DELETE, 3), "not what came after");
 	CHECK(push_number(&r.punt[0], PUNT_REQUEST, 2), "a worker may still be in a push");
 	CHECK(join_link_open(&next, path, COMMAND_LINES, false, 0) == 0, "waits in the backlog");
-	CHECK(settle(&r, &next) == LINK_NONE && next.state == LINK_OFFER,
+	CHECK(settle(&r, &next, SHORT_MS) == LINK_NONE && next.state == LINK_OFFER,
 	      "until the grace is over");
 	CHECK(!any_readable(r.join) && !join_sleep(r.join), "which has to be looked at");
 	CHECK(pull_number(&l.punt[0], PUNT_REQUEST, 1) && pull_number(&l.punt[0], PUNT_REQUEST, 2),
 	      "its rings can be read to the end");
 	r.grace_over = true;
-	CHECK(settle(&r, &next) == LINK_JOINED, "joined");
+	CHECK(settle(&r, &next, LONG_MS) == LINK_JOINED, "joined");
 	CHECK(!pull_number(join_command(r.join), CMD_DELETE, 3), "nothing of the old one");
 	CHECK(!pull_number(&next.punt[0], PUNT_REQUEST, 2), "punts begin empty");
 	push_number(&r.punt[0], PUNT_REQUEST, 5);
@@ -506,7 +508,7 @@ static void test_timeout(void)
 
 	rig_poll(&r);
 	CHECK(join_link_open(&l, path, COMMAND_LINES, false, 0) == 0 &&
-	              settle(&r, &l) == LINK_REFUSED,
+	              settle(&r, &l, LONG_MS) == LINK_REFUSED,
 	      "the other waits for its answer");
 	join_link_close(&l);
 	r.now_ms += JOIN_WAIT_MS;
