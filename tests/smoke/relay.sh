@@ -1,14 +1,19 @@
 #!/bin/sh
 # A whole relay and clients that others wrote: coturn's utilities, aioice; every path byte by byte.
 #
-# usage: relay.sh af_packet|af_xdp|two_queues|two_ports
+# usage: relay.sh af_packet|af_xdp|two_queues|two_ports|memif
 . "$(dirname "$0")/relay_lab.sh"
 kind=${1:-af_packet}
 lab_begin tcpdump tshark
 [ -x "$TOOLS/turnutils_uclient" ] || lab_skip "needs coturn's utilities (./turnpike.sh setup)"
 conf=$LAB_DIR/relay.yaml
 
-lab_pair relay outside
+if [ "$kind" = memif ]; then
+	lab_space relay
+	lab_pair bridge outside
+else
+	lab_pair relay outside
+fi
 relay_outside outside
 case $kind in
 af_packet | af_xdp)
@@ -28,6 +33,18 @@ two_ports)
 	echo "workers: 2" >>"$conf"
 	lab_in outside ip addr add $HOST4/32 dev lo 2>/dev/null
 	;;
+memif)
+	# DPDK's own forwarder carries frames between the wire and shared memory.
+	command -v dpdk-testpmd >/dev/null || lab_skip "needs dpdk-testpmd (dpdk-dev)"
+	relay_config "$conf" "- device: memif:$LAB_DIR/memif.sock,role=server,id=0" \
+		"  addresses: [$SERVER4/24, \"$SERVER6/64\"]"
+	lab_start bridge testpmd sh -c "while [ ! -S $LAB_DIR/memif.sock ]; do sleep 0.1; done
+		exec dpdk-testpmd --lcores '0@(0,1),1@(0,1)' --no-huge --no-shconf -m 512 --no-pci \
+			--file-prefix $LAB-bridge \
+			--vdev net_memif0,role=client,id=0,socket=$LAB_DIR/memif.sock,socket-abstract=no \
+			--vdev net_af_xdp0,iface=eth0 -- --forward-mode=io --total-num-mbufs=16384 \
+			--stats-period=3600 --no-mlockall"
+	;;
 *) echo "unknown kind $kind" >&2; exit 2 ;;
 esac
 relay_up relay relay "$conf"
@@ -41,11 +58,12 @@ lab_check "turnutils_stunclient sees its address, IPv4" mapped $HOST4 $SERVER4
 lab_check "turnutils_stunclient sees its address, IPv6" mapped $HOST6 $SERVER6
 
 relay_capture outside
-if [ "$kind" = two_ports ]; then
-	lab_check "every path, every length" lab_in outside python3 "$LAB_HERE/bytes.py" $SERVER4 $SERVER6 198.19.0.2 fd00:18:1::2
-else
-	lab_check "every path, every length" lab_in outside python3 "$LAB_HERE/bytes.py" $SERVER4 $SERVER6 $HOST4 $HOST6 long
-fi
+case $kind in
+two_ports) peers="198.19.0.2 fd00:18:1::2" ;;
+*) peers="$HOST4 $HOST6 long" ;;
+esac
+# shellcheck disable=SC2086
+lab_check "every path, every length" lab_in outside python3 "$LAB_HERE/bytes.py" $SERVER4 $SERVER6 $peers
 cat "$LAB_DIR/check.out" | sed 's/^/#   /'
 lab_check "tshark dissects all that left the relay, all checksums right" relay_captured
 sed 's/^/#   /' "$LAB_DIR/check.out"
