@@ -113,6 +113,7 @@ static int try_rest(struct turn_server *srv, struct request *r)
 	memset(&r->tried, 0, sizeof(r->tried));
 	r->tried.name = r->name;
 	r->tried.realm = r->realm_slot;
+	r->tried.flags = CRED_USED;
 	for (unsigned i = 0; i < srv->n_rest; i++) {
 		user_rest_keys(srv, i, r->username.value, r->username.len, realm, &r->tried);
 		if (verify(r, &r->tried)) {

@@ -12,6 +12,7 @@ struct bucket {
 };
 
 struct login {
+	uint64_t clean_ms; /* from then on nobody is in debt */
 	struct bucket set[SETS][WAYS];
 };
 
@@ -48,8 +49,11 @@ static struct bucket *find(struct turn_server *srv, uint64_t tag)
 
 bool limit_passes(struct turn_server *srv, const struct addr *client, const void *name, size_t len)
 {
-	const struct bucket *b = find(srv, tag_of(srv, client, name, len));
+	const struct bucket *b;
 
+	if (srv->logins->clean_ms <= srv->now_ms)
+		return true;
+	b = find(srv, tag_of(srv, client, name, len));
 	return b == NULL ||
 	       b->empty_ms <= srv->now_ms + (uint64_t)(LIMIT_BURST - 1) * LIMIT_REFILL_MS;
 }
@@ -71,4 +75,6 @@ void limit_failed(struct turn_server *srv, const struct addr *client, const void
 	if (b->empty_ms < srv->now_ms)
 		b->empty_ms = srv->now_ms;
 	b->empty_ms += LIMIT_REFILL_MS;
+	if (srv->logins->clean_ms < b->empty_ms)
+		srv->logins->clean_ms = b->empty_ms;
 }

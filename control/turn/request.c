@@ -251,5 +251,6 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
 	stat_count(srv, methods[method].stat);
 	r.alloc = alloc_find(srv, &r.client, r.listener);
 	answer(srv, &r, method);
-	crypto_wipe(&r.tried, sizeof(r.tried));
+	if ((r.tried.flags & CRED_USED) != 0)
+		crypto_wipe(&r.tried, sizeof(r.tried));
 }
