@@ -339,8 +339,9 @@ void turn_free(struct turn_server *srv)
 		return;
 	for (unsigned i = 0; i < srv->n_relays; i++)
 		ports_free(srv->relays[i].ports);
-	if (srv->creds != NULL)
-		crypto_wipe(srv->creds, srv->pool_cred.n * sizeof(*srv->creds));
+	for (uint32_t c = 0; srv->creds != NULL && c < srv->pool_cred.n; c++)
+		if ((srv->creds[c].flags & CRED_USED) != 0)
+			crypto_wipe(&srv->creds[c], sizeof(srv->creds[c]));
 	struct index *const indexes[] = { &srv->by_tuple,  &srv->by_id,       &srv->by_perm,
 		                          &srv->by_number, &srv->by_peer,     &srv->by_token,
 		                          &srv->by_name,   &srv->by_userhash, &srv->by_owner,

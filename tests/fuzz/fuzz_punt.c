@@ -181,6 +181,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const char *bad;
 
 		operate(&r, clients, &in);
+		if (n % 4 != 3 && in.left > 0) /* the check costs more than the operations */
+			continue;
 		bad = turn_check_invariants(r.srv);
 		if (bad != NULL)
 			fprintf(stderr, "after operation %u: %s\n", n, bad);
