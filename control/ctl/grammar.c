@@ -22,7 +22,7 @@ const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
 	[CTL_SHOW_ALLOCATIONS] = { "show allocations",
 	                           CTL_READ,
 	                           false,
-	                           "allocations, oldest first",
+	                           "allocations",
 	                           "Filters add up. Long lists come in pages: --after takes the id "
 	                           "of the last row "
 	                           "seen.",
