@@ -24,6 +24,13 @@ password=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
 dir=$(mktemp -d "${TMPDIR:-/tmp}/turnpike-demo.XXXXXX") || exit 1
 relay_pid= peer_pids=
 
+# Not `ip netns exec`: that remounts /sys, which a plain chroot does not allow.
+inside() { # NAMESPACE COMMAND...
+	ns=$1
+	shift
+	nsenter --net="/run/netns/$ns" "$@"
+}
+
 wait_gone() { # PID SECONDS
 	n=$(($2 * 10))
 	while kill -0 "$1" 2>/dev/null && [ $n -gt 0 ]; do
@@ -92,7 +99,7 @@ Y
 }
 
 start_relay() {
-	ip netns exec "$relay" "$build/turnpike" run -c "$dir/turnpike.yaml" \
+	inside "$relay" "$build/turnpike" run -c "$dir/turnpike.yaml" \
 		>"$dir/ready" 2>"$dir/relay.log" &
 	relay_pid=$!
 	n=300
@@ -106,7 +113,7 @@ start_relay() {
 
 start_peers() {
 	for a in $peer4 $peer6; do
-		ip netns exec "$outside" "$tools/turnutils_peer" -L "$a" -p 3480 >"$dir/peer.log" 2>&1 &
+		inside "$outside" "$tools/turnutils_peer" -L "$a" -p 3480 >"$dir/peer.log" 2>&1 &
 		peer_pids="$peer_pids $!"
 	done
 	sleep 0.3
@@ -118,7 +125,7 @@ media_ok=yes
 measure() {
 	title=$1
 	shift
-	if ! ip netns exec "$outside" "$tools/turnutils_uclient" -u $user -w "$password" -n 250 -m 4 \
+	if ! inside "$outside" "$tools/turnutils_uclient" -u $user -w "$password" -n 200 -m 4 \
 		-l 160 -z 4 "$@" >"$dir/client.log" 2>&1; then
 		echo "  $title: the client failed:"
 		tail -n 5 "$dir/client.log"
@@ -163,7 +170,7 @@ The relay keeps serving; Ctrl-C ends it and leaves nothing behind.
 
 Any TURN client can use it from the namespace $outside, for example:
 
-  ip netns exec $outside $tools/turnutils_uclient -u $user -w $password -e $peer4 -n 100 $server4
+  nsenter --net=/run/netns/$outside $tools/turnutils_uclient -u $user -w $password -e $peer4 -n 100 $server4
 
 and watch it from here:
 
