@@ -335,7 +335,7 @@ bool service_sleep(struct service *s)
 	atomic_thread_fence(memory_order_seq_cst);
 	/* Grace periods end without a wake-up. */
 	return rte_ring_empty(s->work) && rte_ring_empty(s->kernel) && !s->n_events &&
-	       !s->syncing && !s->deletes && !s->retire.n && s->ready && join_sleep(s->join);
+	       !s->syncing && !s->deletes && !s->retire.n && join_sleep(s->join);
 }
 
 void service_awake(struct service *s)

@@ -11,7 +11,7 @@
 #include "log.h"
 #include "wire/turn.h"
 
-enum { SYNC_BUDGET = 4096, DEADLINE_MAX_S = 7 * 86400, FINALS = 64 };
+enum { SYNC_BUDGET = 64, DEADLINE_MAX_S = 7 * 86400, FINALS = 64 };
 
 enum verdict {
 	DONE,
@@ -30,9 +30,14 @@ static bool unicast(const struct addr *a)
 	return a->ip[0] != 0xFF && !addr_equal(a, &zero);
 }
 
+/* Ours, or the broadcast address of a network of ours. */
 static bool own(const struct service *s, const struct addr *a)
 {
-	return local_find(s->dp->local, a) != NULL || local_relay_of(s->dp->local, a) != LOCAL_NONE;
+	uint64_t half[2];
+
+	memcpy(half, a->ip, sizeof(half));
+	return local_probe(s->dp->local, local_home(half[0], half[1]), a) != NULL ||
+	       local_relay_of(s->dp->local, a) != LOCAL_NONE;
 }
 
 static bool is_allocation(unsigned kind)
@@ -183,9 +188,11 @@ unsigned service_finals(struct service *s)
 
 			if (f->adjacency != ADJACENCY_NONE)
 				route_release(s->route, f->adjacency);
-			if (f->row == ROW_NONE || f->tag == 0)
+			if (f->row == ROW_NONE)
 				continue;
 			s->deletes -= s->deletes > 0;
+			if (f->tag == 0)
+				continue;
 			const struct punt_row ev = { .tag = f->tag,
 				                     .row = f->row,
 				                     .status = ROW_DELETED,

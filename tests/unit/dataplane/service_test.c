@@ -188,6 +188,8 @@ static void test_peers(void)
 		{ "203.0.113.2:50000", true, true }, /* advertised, in a block that is denied */
 		{ "203.0.113.2:1", false, true },
 		{ "203.0.113.3:50000", true, false }, /* its neighbour */
+		{ "198.18.0.255:5000", true, false }, /* broadcast on a link of ours */
+		{ "198.18.0.255:1", false, false },
 	};
 	struct punt_row ev;
 
