@@ -1,6 +1,7 @@
 /* Answers in place. What is looked at lies in the packet and in what control published. */
 #include "dataplane/answer.h"
 
+#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <rte_ether.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "dataplane/datagram.h"
 #include "dataplane/limit.h"
 #include "dataplane/punt.h"
+#include "dataplane/rewrite.h"
 #include "nonce.h"
 #include "wire/checksum.h"
 #include "wire/crc.h"
@@ -100,7 +102,15 @@ static void turn_ip(const struct question *q, uint16_t udp_len)
 		return;
 	}
 	swap(ip + 8, ip + 24, 16);
-	be32_store(ip, (be32_load(ip) & 0x0FC00000) | UINT32_C(6) << 28);
+	/* From the listener to the client, as of the data that may follow (TURN-137). */
+	const struct endpoint *listener = &q->w->dp->local->listener[q->p->local].at;
+	const struct leg leg = { .src = listener->addr.ip,
+		                 .dst = q->client.addr.ip,
+		                 .sport = htons(listener->port),
+		                 .dport = htons(q->client.port) };
+
+	be32_store(ip, (be32_load(ip) & 0x0FC00000) | UINT32_C(6) << 28 |
+	                       rewrite_flow_label(q->w->secret, &leg));
 	be16_store(ip + 4, udp_len);
 	ip[7] = DATAGRAM_TTL;
 }
@@ -334,7 +344,10 @@ static void locate(struct question *q)
 	}
 }
 
-/* STAT_COUNT: m is gone and counted; else what m is dropped or counted as. */
+/*
+ * STAT_COUNT: m is gone and counted; else what m is dropped or counted as. classify() has looked at
+ * FINGERPRINT already (STUN-069).
+ */
 static enum stat_id judge(struct question *q)
 {
 	struct stun_unknown unknown;
@@ -352,8 +365,6 @@ static enum stat_id judge(struct question *q)
 		return STAT_STUN_RESPONSE;
 	if (!checksum_right(q))
 		return STAT_UDP_CHECKSUM;
-	if (!q->classic && stun_fingerprint_check(&q->msg, &q->marks) == STUN_FINGERPRINT_WRONG)
-		return STAT_STUN_FINGERPRINT;
 	switch (q->msg.type) {
 	case STUN_BINDING: return binding(q);
 	case STUN_BINDING | 0x0010: /* indication: STUN-037 */

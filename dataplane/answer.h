@@ -3,11 +3,13 @@
  * the decision to punt (DEMUX steps 20 to 26). The frame is rewritten in place and goes back where
  * it came from; control never sees the unauthenticated world.
  *
- * Source     RFC 8489 §6.3, §9.2.4, §11; RFC 8656 §5; design 2.11; STUN-023 to STUN-037, STUN-084
- * to STUN-095, STUN-101, STUN-133 to STUN-138, STUN-149 to STUN-154. Threads    One struct answer
- * per worker (and one of the service turn), changed by the service turn: the new version is built
- * aside and published by one pointer store, the old freed after a grace period. Versions of a
- * listener are shared and immutable; nonce keys are each worker's own.
+ * Source     RFC 8489 §6.3, §9.2.4, §11; RFC 8656 §5; design 2.11; STUN-023 to STUN-037,
+ *            STUN-084 to STUN-095, STUN-101, STUN-133 to STUN-138, STUN-149 to STUN-154.
+ * Threads    One struct answer per worker (and one of the service turn), changed by the service
+ *            turn: the new version is built aside and published by one pointer store, the old
+ *            freed after a grace period. Versions of a listener are shared and immutable; nonce
+ *            keys are each worker's own.
+ * Memory     Applying allocates, at joins, key changes and reloads; answering never does.
  */
 #pragma once
 
@@ -15,9 +17,7 @@
 #include "dataplane/retire.h"
 #include "dataplane/worker.h"
 
-enum {
-	ANSWER_TEMPLATE_MAX = 1024, /* octets of a template */
-};
+enum { ANSWER_TEMPLATE_MAX = 1024 /* octets of a template */ };
 
 /* Templates, realms and nonce keys as control published them. */
 struct answer;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <rte_ether.h>
 
+#include "dataplane/rewrite.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 
@@ -76,7 +77,7 @@ static void copy_part(const struct datagram *d, const uint8_t udp[DATAGRAM_UDP],
 
 struct piece {
 	uint32_t at, len; /* of what IP carries */
-	uint32_t id;
+	uint32_t id, label;
 	bool more, fragment;
 };
 
@@ -94,9 +95,20 @@ static void put_ip4(const struct datagram *d, const struct piece *p, uint8_t *ip
 	csum_store(ip + 10, csum_finish(csum_add(0, ip, DATAGRAM_IP4)));
 }
 
+/* The same for every packet of a flow, whoever makes it (TURN-137). */
+static uint32_t flow_label(const struct worker *w, const struct datagram *d)
+{
+	const struct leg leg = { .src = d->src.addr.ip,
+		                 .dst = d->dst.addr.ip,
+		                 .sport = htons(d->src.port),
+		                 .dport = htons(d->dst.port) };
+
+	return rewrite_flow_label(w->secret, &leg);
+}
+
 static void put_ip6(const struct datagram *d, const struct piece *p, uint8_t *ip)
 {
-	be32_store(ip, UINT32_C(6) << 28 | (uint32_t)d->tos << 20 | d->flow_label);
+	be32_store(ip, UINT32_C(6) << 28 | (uint32_t)d->tos << 20 | p->label);
 	be16_store(ip + 4, (uint16_t)(p->len + (p->fragment ? DATAGRAM_FRAGMENT6 : 0)));
 	ip[6] = p->fragment ? IPPROTO_FRAGMENT : IPPROTO_UDP;
 	ip[7] = d->ttl;
@@ -167,12 +179,15 @@ enum datagram_result datagram_build(struct worker *w, const struct datagram *d, 
 	if (rte_pktmbuf_alloc_bulk(w->pool, out, pieces) != 0)
 		return DATAGRAM_NO_MBUF;
 	worker_random(w, &id, sizeof(id));
+	const uint32_t label = is4 ? 0 : flow_label(w, d);
+
 	put_udp(d, udp);
 	for (unsigned i = 0; i < pieces; i++) {
 		const struct piece p = {
 			.at = i * step,
 			.len = RTE_MIN(step, carried - i * step),
 			.id = id,
+			.label = label,
 			.more = i + 1 < pieces,
 			.fragment = pieces > 1 || (!is4 && d->fragment_header),
 		};

@@ -31,7 +31,6 @@ struct datagram {
 	bool fragment_header; /* IPv6: a Fragment header even where it fits (TURN-143) */
 	bool no_fragments;    /* IPv6: what is too big is refused (TURN-143) */
 	uint16_t piece_max;   /* largest packet when fragmented; 0: the MTU */
-	uint32_t flow_label;  /* IPv6 */
 	/* Payload: `head` (an even length), `data`, `pad` zero octets (0 to 3). */
 	const uint8_t *head, *data;
 	uint32_t head_len, data_len, pad;

@@ -9,7 +9,6 @@
 #include "dataplane/classify.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/icmp.h"
-#include "dataplane/rewrite.h"
 #include "dataplane/service.h"
 #include "wire/attr.h"
 #include "wire/checksum.h"
@@ -248,14 +247,6 @@ static bool head_rules(struct passage *x, struct datagram *d, uint16_t mtu)
 		return false;
 	d->ttl = reset ? DATAGRAM_TTL : (uint8_t)(x->ttl - 1);
 	d->tos = x->tos;
-	if (!out4) { /* TURN-137 */
-		const struct leg leg = { .src = d->src.addr.ip,
-			                 .dst = d->dst.addr.ip,
-			                 .sport = htons(d->src.port),
-			                 .dport = htons(d->dst.port) };
-
-		d->flow_label = rewrite_flow_label(x->w->secret, &leg);
-	}
 	d->error = x->error;
 	d->no_checksum = x->no_checksum && out4;
 	if (in4 && out4) {

@@ -37,7 +37,8 @@ void nonce_make(struct nonce_keys *k, const char prefix[NONCE_PREFIX_LEN],
 
 enum nonce_verdict { NONCE_FRESH, NONCE_EXPIRED, NONCE_FOREIGN };
 
-/* EXPIRED: ours, but older than lifetime_s. FOREIGN: everything else, the future included. */
+/* EXPIRED: ours, but older than lifetime_s. FOREIGN: everything else, the future beyond one second
+ * included. */
 enum nonce_verdict nonce_check(struct nonce_keys *k, const char prefix[NONCE_PREFIX_LEN],
                                const uint8_t scope[NONCE_SCOPE_LEN], const struct endpoint *client,
                                const void *nonce, unsigned len, uint32_t now_s,

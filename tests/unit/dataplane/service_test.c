@@ -372,6 +372,40 @@ static void test_cookie(void)
 	bed_stop();
 }
 
+/* TURN-137: one label for all that goes from the listener to a client, another for others. */
+static void test_flow_label(void)
+{
+	static uint8_t frame[BED_FRAME];
+	static const char *const client[2] = { "[fd00:18::9]:40000", "[fd00:18::10]:40000" };
+	uint32_t label[2][3];
+
+	bed_start(NULL);
+	for (unsigned c = 0; c < 2; c++) {
+		struct rte_mbuf *m[BED_REPLIES], *in;
+		static const uint8_t binding[20] = { 0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42 };
+		const struct cmd_flow a = bed_allocation(client[c], 1, (uint16_t)(50000 + c));
+		const struct cmd_flow p = bed_permission(client[c], "[fd00:18::1:5]:1");
+
+		bed_set(&a);
+		bed_set(&p);
+		in = bed_mbuf(frame, bed_udp(frame, client[c], "[fd00:18::1]:3478", binding, 20));
+		worker_burst(&bed.worker[0], &bed.port, &in, 1);
+		in = bed_mbuf(frame,
+		              bed_udp(frame, "[fd00:18::1:5]:1",
+		                      c ? "[fd00:18::1]:50001" : "[fd00:18::1]:50000", "x", 1));
+		worker_burst(&bed.worker[0], &bed.port, &in, 1);
+		prepare(client[c], 10);
+		CU_ASSERT_FATAL(transmit(m) == 3);
+		for (unsigned i = 0; i < 3; i++)
+			label[c][i] =
+				be32_load(rte_pktmbuf_mtod(m[i], const uint8_t *) + 14) & 0xFFFFF;
+		bed_free(m, 3);
+		CHECK(label[c][0] == label[c][1] && label[c][1] == label[c][2], "one flow");
+	}
+	CHECK(label[0][0] != label[1][0], "another flow");
+	bed_stop();
+}
+
 static void test_transmit_invalid(void)
 {
 	struct rte_mbuf *m[BED_REPLIES];
@@ -735,6 +769,7 @@ int main(void)
 		{ "sync", test_sync },
 		{ "transmit", test_transmit },
 		{ "cookie", test_cookie },
+		{ "flow label (TURN-137)", test_flow_label },
 		{ "invalid transmissions", test_transmit_invalid },
 		{ "hold", test_hold },
 		{ "hold, full", test_hold_full },
