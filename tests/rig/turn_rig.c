@@ -205,12 +205,24 @@ void rig_close(struct rig *r)
 	free(r->flows);
 }
 
-void rig_restart(struct rig *r)
+void rig_down(struct rig *r)
 {
 	turn_free(r->srv);
 	store_close(r->store, true);
+	r->srv = NULL;
+	r->store = NULL;
+}
+
+void rig_up(struct rig *r)
+{
 	open_store(r);
 	boot(r);
+}
+
+void rig_restart(struct rig *r)
+{
+	rig_down(r);
+	rig_up(r);
 }
 
 /* --- the data plane --- */

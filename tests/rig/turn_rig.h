@@ -84,6 +84,9 @@ void rig_open(struct rig *r, rig_tweak *tweak);
 void rig_close(struct rig *r);
 /* The process dies and comes back on the same store; the data plane lives on, and is synced. */
 void rig_restart(struct rig *r);
+/* The two halves of it: nothing is open between them. */
+void rig_down(struct rig *r);
+void rig_up(struct rig *r);
 /* Carries out actions until there are none. */
 void rig_drain(struct rig *r);
 /* Time passes, with every timer on its way. */
