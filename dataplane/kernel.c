@@ -223,9 +223,8 @@ static bool links_up(const struct dataplane *dp)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (unsigned i = 0; i < dp->n_ports; i++) {
 		const struct port *p = &dp->ports[i];
-		struct rte_eth_link link;
 
-		if (rte_eth_link_get_nowait(p->ethdev, &link) != 0 || link.link_status)
+		if (port_link_up(p))
 			continue;
 		if (p->takeover == NULL || now.tv_sec < p->takeover->patience_s)
 			return false;

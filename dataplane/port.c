@@ -506,6 +506,18 @@ int port_queue_of(const struct port *p, unsigned worker)
 	return -1;
 }
 
+/* The af_packet and af_xdp drivers say that every link is up; the kernel knows. */
+bool port_link_up(const struct port *p)
+{
+	struct rte_eth_link link;
+	struct ifreq ifr = { 0 };
+
+	if (is_kernel_kind(p->cfg))
+		return kernel_ioctl(p, SIOCGIFFLAGS, &ifr) == 0 &&
+		       (ifr.ifr_flags & IFF_RUNNING) != 0;
+	return rte_eth_link_get_nowait(p->ethdev, &link) == 0 && link.link_status;
+}
+
 static void set64(_Atomic uint64_t *to, uint64_t value)
 {
 	atomic_store_explicit(to, value, memory_order_relaxed);
@@ -528,13 +540,10 @@ void port_publish(struct dataplane *dp)
 			set64(&p->shown->rx_missed, s.imissed + s.rx_nombuf);
 			set64(&p->shown->tx_errors, s.oerrors);
 		}
-		if (rte_eth_link_get_nowait(p->ethdev, &link) == 0) {
-			atomic_store_explicit(&p->shown->link_up, link.link_status,
+		atomic_store_explicit(&p->shown->link_up, port_link_up(p), memory_order_relaxed);
+		if (rte_eth_link_get_nowait(p->ethdev, &link) == 0 &&
+		    link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+			atomic_store_explicit(&p->shown->speed_mbps, link.link_speed,
 			                      memory_order_relaxed);
-			atomic_store_explicit(
-				&p->shown->speed_mbps,
-				link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed,
-				memory_order_relaxed);
-		}
 	}
 }

@@ -53,6 +53,9 @@ int port_queue_of(const struct port *p, unsigned worker);
 /* NUMA node of the device behind a port, or -1; before it is opened. */
 int port_numa_node(const struct config_port *cfg);
 
+/* A system call; not for workers. */
+bool port_link_up(const struct port *p);
+
 /* Copies rte_eth_stats into region D; service turn, once a second. */
 void port_publish(struct dataplane *dp);
 
