@@ -103,4 +103,13 @@ unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n);
 void flow_sync_begin(struct flow_table *t);
 bool flow_sync_end(struct flow_table *t, unsigned budget);
 
+/*
+ * Places for rows, for whoever looks through all of them. flow_towards(): the place holds a row
+ * with a next hop of its own, and where its packets go. flow_lead() gives it another next hop; the
+ * old one comes back through flow_reclaim() after the grace period. false: no room for that now.
+ */
+uint32_t flow_places(const struct flow_table *t);
+bool flow_towards(struct flow_table *t, uint32_t place, struct addr *to, uint16_t *adjacency);
+bool flow_lead(struct flow_table *t, uint32_t place, uint16_t adjacency);
+
 uint32_t flow_used(const struct flow_table *t);

@@ -279,9 +279,12 @@ uint16_t route_adjacency(struct route *r, const struct addr *dest)
 	uint16_t *bucket, i;
 	bool by_route;
 
-	if (way == NULL || way->port == LPM_NO_PORT || route_is_own(r, dest) ||
-	    route_is_broadcast(r, dest))
+	if (route_is_own(r, dest) || route_is_broadcast(r, dest))
 		return ADJACENCY_NONE;
+	if (way == NULL || way->port == LPM_NO_PORT) {
+		r->missed = true;
+		return ADJACENCY_NONE;
+	}
 	by_route = way->has_via;
 	if (by_route)
 		key = way->prefix;
@@ -368,6 +371,11 @@ void route_changed(struct route *r, const struct prefix *p, bool added)
 		r->n_changes++;
 	if (!added)
 		return;
+	if (r->missed) { /* whoever was told that there is no way may ask again */
+		r->missed = false;
+		r->epoch++;
+		return;
+	}
 	for (uint16_t i = 1; i <= r->hop_fresh && i != 0; i++) {
 		const struct hop *h = &r->hop[i];
 

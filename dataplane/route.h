@@ -39,8 +39,9 @@ bool route_is_broadcast(const struct route *r, const struct addr *a);
 
 /*
  * After a route change rows keep their adjacency index; entries are re-pointed in place. Only a new
- * route inside the prefix of one in use cannot be followed that way: the epoch then goes up, and
- * whoever holds indexes by destination may ask route_adjacency() again for each.
+ * route inside the prefix of one in use, or the first to somewhere that was asked for in vain,
+ * cannot be followed that way: the epoch then goes up, and whoever holds indexes by destination
+ * asks route_adjacency() again for each (service_routes.c).
  */
 uint32_t route_epoch(const struct route *r);
 

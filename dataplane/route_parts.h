@@ -63,6 +63,7 @@ struct route {
 	uint16_t hop_free;
 	route_event *on_event;
 	uint32_t epoch;
+	bool missed; /* somebody asked for a way and there was none */
 
 	/* What changed since hops were last pointed; more than fit: everything. */
 	struct prefix change[CHANGES_MAX];

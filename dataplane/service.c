@@ -258,6 +258,7 @@ static void chores(struct service *s)
 		worker_drop(&s->self, m, STAT_NEIGHBOUR_UNRESOLVED);
 	reassembly_expire(s->reassembly, &s->self);
 	retire_run(&s->retire);
+	service_follow_routes(s);
 	if (!s->ready && kernel_ready(dp)) {
 		s->ready = true;
 		atomic_store_explicit(&s->life->ready, 1, memory_order_release);
@@ -473,6 +474,8 @@ struct service *service_new(struct dataplane *dp)
 		return NULL;
 	}
 	route_on_event(s->route, on_neighbour);
+	s->route_epoch = route_epoch(s->route);
+	s->followed = flow_places(dp->flows);
 	flow_use_local(dp->flows, dp->local);
 	tick(s);
 	atomic_store_explicit(&s->life->started_ns, s->self.now_ns, memory_order_relaxed);

@@ -52,8 +52,9 @@ struct service {
 	uint64_t sync_tag;
 	uint32_t deletes; /* whose grace period is not over */
 
-	uint64_t next_ms, next_s; /* when the slower chores are due, in ns */
-	uint64_t exception_ns;    /* token bucket of the exception port */
+	uint32_t route_epoch, followed; /* rows were led by that epoch; places looked at since */
+	uint64_t next_ms, next_s;       /* when the slower chores are due, in ns */
+	uint64_t exception_ns;          /* token bucket of the exception port */
 	uint32_t exception_tokens;
 	bool ready;
 };
@@ -72,6 +73,9 @@ unsigned service_commands(struct service *s, unsigned budget);
 unsigned service_finals(struct service *s);
 /* A control joined: nothing of the last one's is left to say. */
 void service_commands_begin(struct service *s);
+
+/* service_routes.c: rows follow routes that came after them, a few at a time. */
+void service_follow_routes(struct service *s);
 
 /* service_reload.c: reads the file again; the old configuration stays when it is refused. */
 bool service_reload(struct service *s);

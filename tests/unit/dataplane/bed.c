@@ -50,12 +50,18 @@ uint16_t route_adjacency(struct route *r, const struct addr *dest)
 	(void)r;
 	if (dest->ip[15] == 66)
 		a = BED_UNRESOLVED;
-	if (dest->ip[15] == 77)
+	if (dest->ip[15] == 77 || bed.epoch > 0)
 		a = BED_SMALL;
 	if (dest->ip[15] == 88)
 		return ADJACENCY_NONE;
 	bed.uses[a]++;
 	return a;
+}
+
+uint32_t route_epoch(const struct route *r)
+{
+	(void)r;
+	return bed.epoch;
 }
 
 void route_release(struct route *r, uint16_t adjacency)

@@ -39,6 +39,7 @@ struct bed {
 	unsigned disconnects;
 	unsigned uses[BED_ADJACENCIES]; /* of each next hop */
 	unsigned kicks;
+	uint32_t epoch; /* of routes; from 1 on BED_WIRE's destinations go by BED_SMALL */
 	route_event *on_neighbour;
 	struct rte_mbuf *kernel[256]; /* given to the exception port */
 	unsigned n_kernel;

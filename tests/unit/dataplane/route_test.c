@@ -387,10 +387,14 @@ static void test_gateway(void)
 
 	if (r == NULL)
 		return;
+	const uint32_t before = route_epoch(r);
+
+	CHECK(to(r, "192.0.2.1") == ADJACENCY_NONE, "no way yet");
 	CHECK(route(RTM_NEWROUTE, NLM_F_CREATE, "0.0.0.0/0", "198.18.0.20", 0) == 0, "default");
 	neighbour(RTM_NEWNEIGH, "198.18.0.20", 20, NUD_REACHABLE);
 	neighbour(RTM_NEWNEIGH, "198.18.0.21", 21, NUD_REACHABLE);
 	settle(r);
+	CHECK(route_epoch(r) != before, "who asked in vain may ask again");
 	a = to(r, "192.0.2.1");
 	CHECK(a != ADJACENCY_NONE && a == to(r, "203.0.113.7"), "one index for all behind it");
 	settle(r);

@@ -1,5 +1,6 @@
 /* The service turn: commands, events, transmissions, frames that wait, the exception port. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "dataplane/flow.h"
 #include "dataplane/limit.h"
@@ -63,6 +64,35 @@ static void test_flows(void)
 	CHECK(deleted == 3 && unknown == 1, "deleted, with tags");
 	CHECK(bed.uses[BED_WIRE] == 0 && flow_used(bed.dp.flows) == 0, "nothing is left");
 	CHECK(bed.disconnects == 0, "all in good order");
+	bed_stop();
+}
+
+/* Rows that were there before a route came follow it; uses of the old next hop come back. */
+static void test_follow_routes(void)
+{
+	struct cmd_flow a, a6, p, ch, ch6;
+
+	bed_start(NULL);
+	a = allocation();
+	a6 = bed_allocation("[fd00:18::9]:40000", 1, 50001);
+	p = bed_permission(CLIENT, PEER);
+	ch = bed_channel(CLIENT, 0x4000, PEER);
+	ch6 = bed_channel("[fd00:18::9]:40000", 0x4001, "[fd00:18::5]:5000");
+	ch6.listener = a6.listener;
+	bed_set(&a);
+	bed_set(&a6);
+	bed_set(&p);
+	bed_set(&ch);
+	bed_set(&ch6);
+	CHECK(bed.uses[BED_WIRE] == 5 && bed.uses[BED_SMALL] == 0, "by the wire");
+	bed.epoch++;
+	for (unsigned i = 0; i < 2000 && bed.uses[BED_WIRE] > 0; i++) {
+		const struct timespec ms = { .tv_nsec = 1000000 };
+
+		nanosleep(&ms, NULL);
+		bed_turn();
+	}
+	CHECK(bed.uses[BED_WIRE] == 0 && bed.uses[BED_SMALL] == 5, "every row followed");
 	bed_stop();
 }
 
@@ -762,6 +792,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "flows", test_flows },
+		{ "rows follow routes", test_follow_routes },
 		{ "counts", test_counts },
 		{ "invalid commands", test_invalid },
 		{ "peers (TURN-214 to TURN-219)", test_peers },
