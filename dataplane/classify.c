@@ -362,6 +362,10 @@ static COLD void ip6_odd(struct look *l, uint8_t next, struct parsed *out)
 	}
 	if (next == IP_UDP)
 		return udp(l, at, true, out);
+	/* More than we look past may hide UDP of ours, which the kernel would refuse. */
+	if (slot_serves(l->slot) &&
+	    (next == 0 || next == 43 || next == 44 || next == 51 || next == 60))
+		return drop(out, STAT_IP_MALFORMED);
 	kernel(out);
 }
 
