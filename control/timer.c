@@ -2,9 +2,9 @@
  * A hierarchical wheel: six levels of 64 slots, each 64 times coarser. A slot's nodes are a
  * doubly linked list of indices; a bitmap per level finds the next slot in use.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "control/memory.h"
 #include "control/timer.h"
 
 enum { LEVELS = 6, BITS = 6, SLOTS = 1 << BITS };
@@ -27,7 +27,7 @@ struct timer_wheel {
 
 struct timer_wheel *timer_new(uint32_t n_nodes, uint64_t now_ms)
 {
-	struct timer_wheel *w = calloc(1, sizeof(*w) + n_nodes * sizeof(struct node));
+	struct timer_wheel *w = memory_array(1, sizeof(*w) + n_nodes * sizeof(struct node));
 
 	if (w == NULL)
 		return NULL;
@@ -41,7 +41,7 @@ struct timer_wheel *timer_new(uint32_t n_nodes, uint64_t now_ms)
 
 void timer_free(struct timer_wheel *w)
 {
-	free(w);
+	memory_free(w);
 }
 
 static void link_node(struct timer_wheel *w, uint32_t n, unsigned slot)

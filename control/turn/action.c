@@ -129,4 +129,6 @@ void turn_pop_action(struct turn_server *srv)
 	srv->current_valid = false;
 	srv->queue_tail += entry_octets(srv->current.octets);
 	srv->n_queued--;
+	if (srv->queue_tail == srv->queue_head) /* stay in the same few lines of memory */
+		srv->queue_tail = srv->queue_head = 0;
 }

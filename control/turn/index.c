@@ -1,7 +1,7 @@
 /* Chained hash index by node number. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "control/memory.h"
 #include "control/turn/index.h"
 
 bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2])
@@ -10,8 +10,8 @@ bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2])
 
 	while (n_buckets < n_nodes && n_buckets < UINT32_C(1) << 30)
 		n_buckets *= 2;
-	x->bucket = malloc(n_buckets * sizeof(*x->bucket));
-	x->next = malloc((n_nodes > 0 ? n_nodes : 1) * sizeof(*x->next));
+	x->bucket = memory_array(n_buckets, sizeof(*x->bucket));
+	x->next = memory_array(n_nodes, sizeof(*x->next));
 	x->mask = n_buckets - 1;
 	x->key[0] = key[0];
 	x->key[1] = key[1];
@@ -25,8 +25,8 @@ bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2])
 
 void index_done(struct index *x)
 {
-	free(x->bucket);
-	free(x->next);
+	memory_free(x->bucket);
+	memory_free(x->next);
 	x->bucket = x->next = NULL;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/memory.h"
 #include "control/turn/action.h"
 #include "control/turn/alloc.h"
 #include "control/turn/limit.h"
@@ -216,7 +217,11 @@ static bool take_config(struct turn_server *srv, const struct config *cfg, struc
 
 static uint32_t overs_for(const struct config *cfg)
 {
-	return cfg->limit_allocations + 4096;
+	/* One for each, and room for a few with very many peers; never more than can be filled. */
+	const uint64_t all =
+		((uint64_t)cfg->limit_permissions + cfg->limit_channels) * cfg->limit_allocations;
+
+	return cfg->limit_allocations + (all < 4096 ? (uint32_t)all : 4096);
 }
 
 uint32_t turn_store_records(const struct config *cfg)
@@ -264,14 +269,14 @@ static bool make_pools(struct turn_server *srv, const struct config *cfg)
 	    !pool_init(&srv->pool_owner, n_cred + n_reservation) ||
 	    !pool_init(&srv->pool_reservation, n_reservation))
 		return false;
-	srv->allocs = calloc(n_alloc, sizeof(*srv->allocs));
-	srv->peers = calloc(n_peer, sizeof(*srv->peers));
-	srv->overs = calloc(n_over, sizeof(*srv->overs));
-	srv->creds = calloc(n_cred, sizeof(*srv->creds));
-	srv->owners = calloc(n_cred + n_reservation, sizeof(*srv->owners));
-	srv->reservations = calloc(n_reservation, sizeof(*srv->reservations));
-	srv->memos = calloc(MEMO_MAX, sizeof(*srv->memos));
-	srv->listed = calloc(n_cred, sizeof(*srv->listed));
+	srv->allocs = memory_array(n_alloc, sizeof(*srv->allocs));
+	srv->peers = memory_array(n_peer, sizeof(*srv->peers));
+	srv->overs = memory_array(n_over, sizeof(*srv->overs));
+	srv->creds = memory_array(n_cred, sizeof(*srv->creds));
+	srv->owners = memory_array(n_cred + n_reservation, sizeof(*srv->owners));
+	srv->reservations = memory_array(n_reservation, sizeof(*srv->reservations));
+	srv->memos = memory_array(MEMO_MAX, sizeof(*srv->memos));
+	srv->listed = memory_array(n_cred, sizeof(*srv->listed));
 	srv->timer_peer = n_alloc;
 	srv->timer_reservation = n_alloc + n_peer;
 	srv->timer_nonce = n_alloc + n_peer + n_reservation;
@@ -353,10 +358,12 @@ void turn_free(struct turn_server *srv)
 	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		free_pool(pools[i]);
 	void *const arrays[] = { srv->allocs, srv->peers,  srv->overs, srv->reservations,
-		                 srv->creds,  srv->owners, srv->memos, srv->listed,
-		                 srv->own,    srv->queue,  srv->logins };
+		                 srv->creds,  srv->owners, srv->memos, srv->listed };
 	for (unsigned i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
-		free(arrays[i]);
+		memory_free(arrays[i]);
+	free(srv->own);
+	free(srv->queue);
+	free(srv->logins);
 	timer_free(srv->timers);
 	nonce_keys_free(srv->nonces);
 	crypto_wipe(srv, sizeof(*srv));

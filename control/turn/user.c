@@ -230,6 +230,7 @@ static bool load_one(struct turn_server *srv, const struct config_user *user)
 		c = user_make(srv, &name, &name, srv->realm, md5, sha256);
 	if (c != NONE) {
 		crypto_userhash(user->name, len, realm, srv->creds[c].userhash);
+		user_hmac_sha1(&srv->creds[c], KEY_MD5); /* what nearly every client uses */
 		user_publish(srv, c, CRED_FILE);
 	}
 	crypto_wipe(md5, sizeof(md5));

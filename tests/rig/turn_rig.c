@@ -183,8 +183,13 @@ void rig_open(struct rig *r, rig_tweak *tweak)
 		tweak(r);
 	if (r->n_records == 0)
 		r->n_records = turn_store_records(&r->cfg);
-	snprintf(r->path, sizeof(r->path), "/tmp/turn-rig-XXXXXX");
-	const int fd = mkstemp(r->path);
+	/* tmpfs, as in earnest, where there is one. */
+	snprintf(r->path, sizeof(r->path), "/dev/shm/turn-rig-XXXXXX");
+	int fd = mkstemp(r->path);
+	if (fd < 0) {
+		snprintf(r->path, sizeof(r->path), "/tmp/turn-rig-XXXXXX");
+		fd = mkstemp(r->path);
+	}
 	if (fd < 0) {
 		perror("rig: mkstemp");
 		exit(2);

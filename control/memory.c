@@ -1,0 +1,51 @@
+/* Zeroed arrays on huge pages where they are large. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "control/memory.h"
+
+enum { HEADER = 64, HUGE_PAGE = 2 << 20 };
+
+/* In front of the array, a line long. */
+struct header {
+	void *map; /* NULL: from calloc */
+	size_t octets;
+};
+_Static_assert(sizeof(struct header) <= HEADER, "the array begins on a line");
+
+void *memory_array(size_t n, size_t size)
+{
+	size_t octets;
+	uint8_t *p, *map;
+
+	if (__builtin_mul_overflow(n, size, &octets) ||
+	    __builtin_add_overflow(octets, (size_t)HEADER + 2 * HUGE_PAGE, &octets))
+		return NULL;
+	if (octets < 4 * (size_t)HUGE_PAGE) {
+		p = calloc(1, octets - 2 * HUGE_PAGE);
+		return p == NULL ? NULL : p + HEADER;
+	}
+	octets &= ~(size_t)(HUGE_PAGE - 1);
+	map = mmap(NULL, octets, PROT_READ | PROT_WRITE,
+	           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		return NULL;
+	madvise(map, octets, MADV_HUGEPAGE); /* refused: ordinary pages do as well */
+	p = (uint8_t *)(((uintptr_t)map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	*(struct header *)(void *)p = (struct header){ map, octets };
+	return p + HEADER;
+}
+
+void memory_free(void *p)
+{
+	struct header *h;
+
+	if (p == NULL)
+		return;
+	h = (struct header *)(void *)((uint8_t *)p - HEADER);
+	if (h->map != NULL)
+		munmap(h->map, h->octets);
+	else
+		free(h);
+}
