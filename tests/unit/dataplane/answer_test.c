@@ -1,5 +1,8 @@
 /* Answers in place: STUN-032 to STUN-053, STUN-101, STUN-133 to STUN-138, STUN-149 to STUN-154. */
+#include <pthread.h>
+#include <rte_rcu_qsbr.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "dataplane/classify.h"
 #include "dataplane/limit.h"
@@ -587,6 +590,73 @@ static void test_limit_punt(void)
 	bed_stop();
 }
 
+/* --- while workers answer --- */
+
+static _Atomic bool over;
+
+/* A worker at work: answers, goes through quiescent states, sees every version or another. */
+static void *work(void *arg)
+{
+	static uint8_t f[BED_FRAME];
+	struct worker *w = &bed.worker[0];
+	unsigned *answered = arg;
+	uint8_t request[28];
+	struct stun_builder b;
+
+	rte_rcu_qsbr_thread_register(bed.dp.qsbr, 0);
+	rte_rcu_qsbr_thread_online(bed.dp.qsbr, 0);
+	stun_begin(&b, request, sizeof(request), TURN_ALLOCATE, txid);
+	stun_put_u8(&b, TURN_REQUESTED_TRANSPORT, 17);
+	const uint32_t len = bed_udp(f, CLIENT4, LISTEN4, request, 28);
+
+	while (!atomic_load(&over)) {
+		struct rte_mbuf *m[8];
+		unsigned n = 0;
+
+		while (n < 8 && (m[n] = rte_pktmbuf_alloc(bed.pool)) != NULL) {
+			memcpy(rte_pktmbuf_append(m[n], (uint16_t)len), f, len);
+			n++;
+		}
+		w->now_ns += 1000000000;
+		worker_burst(w, &bed.port, m, n);
+		worker_flush(w);
+		n = rte_ring_dequeue_burst(w->foreign, (void **)m, 8, NULL);
+		*answered += n;
+		bed_free(m, n);
+		rte_rcu_qsbr_quiescent(bed.dp.qsbr, 0);
+	}
+	rte_rcu_qsbr_thread_offline(bed.dp.qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(bed.dp.qsbr, 0);
+	return NULL;
+}
+
+/* Templates, keys and configurations are replaced under the worker's eyes (ASan watches). */
+static void test_replaced(void)
+{
+	pthread_t thread;
+	unsigned answered = 0;
+
+	bed_start(NULL);
+	offer("example.org", NULL);
+	atomic_store(&over, false);
+	CU_ASSERT_FATAL(pthread_create(&thread, NULL, work, &answered) == 0);
+	for (unsigned i = 0; i < 300; i++) {
+		struct cmd_nonce_key k = { .epoch = (uint8_t)i, .current = 1 };
+
+		CHECK(bed_command(CMD_NONCE_KEY, &k, sizeof(k)), "room");
+		put_template(0, 401, i % 2 ? "example.org" : "example.com", NULL);
+		if (i % 30 == 0)
+			CHECK(bed_command(CMD_RELOAD, NULL, 0), "room");
+		service_turn(bed.service, 64);
+		usleep(100);
+	}
+	atomic_store(&over, true);
+	pthread_join(thread, NULL);
+	CHECK(answered > 100 && bed.disconnects == 0, "answered all the while");
+	CHECK(bed_count(STAT_COMMANDS) == 5 + 610, "and everything was applied");
+	bed_stop();
+}
+
 /* What no right control writes. */
 static void test_refused(void)
 {
@@ -654,6 +724,7 @@ int main(void)
 		{ "amplification", test_amplification },
 		{ "limit_error", test_limit_error },
 		{ "limit_punt", test_limit_punt },
+		{ "replaced while workers answer", test_replaced },
 		{ "commands refused", test_refused },
 		CU_TEST_INFO_NULL,
 	};
