@@ -178,7 +178,8 @@ static enum stat_id binding_refuse(const struct question *q, const struct stun_u
 
 static enum stat_id binding_accept(const struct question *q)
 {
-	const char *software = q->w->dp->cfg->software;
+	const struct config *cfg = __atomic_load_n(&q->w->dp->cfg, __ATOMIC_ACQUIRE);
+	const char *software = cfg->software;
 	uint8_t body[BINDING_MAX];
 	struct stun_builder b;
 	size_t len = 0;
@@ -346,7 +347,7 @@ static void locate(struct question *q)
 
 /*
  * STAT_COUNT: m is gone and counted; else what m is dropped or counted as. classify() has looked at
- * FINGERPRINT already (STUN-069).
+ * FINGERPRINT already (STUN-069), and at whether RFC 3489 is served.
  */
 static enum stat_id judge(struct question *q)
 {
@@ -355,8 +356,6 @@ static enum stat_id judge(struct question *q)
 	q->classic = !stun_open(q->payload, q->p->payload, &q->msg);
 	if (q->classic && !stun_open_classic(q->payload, q->p->payload, &q->msg))
 		return STAT_STUN_MALFORMED;
-	if (q->classic && !q->w->dp->cfg->rfc3489)
-		return STAT_STUN_BAD_COOKIE;
 	if (!stun_scan(&q->msg, &q->marks))
 		return STAT_STUN_MALFORMED;
 	const enum stun_class cls = stun_class(q->msg.type);

@@ -2,6 +2,7 @@
 #include "dataplane/limit.h"
 
 #include <openssl/rand.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { WAYS = 4, SETS = 4096, VERIFIED_SETS = 1024 };
@@ -25,22 +26,33 @@ struct verified {
 
 struct limit {
 	uint64_t secret[2];
-	uint32_t binding_rate, punt_rate, errors;
-	uint32_t icmp; /* tokens, as in a bucket */
+	_Atomic uint32_t binding_rate, punt_rate, errors; /* limit_set() may be another thread */
+	uint32_t icmp;                                    /* tokens, as in a bucket */
 	uint64_t icmp_ns;
 	struct bucket bucket[SETS][WAYS];
 	struct verified verified[VERIFIED_SETS][WAYS];
 };
+
+static void store(_Atomic uint32_t *to, uint32_t v)
+{
+	atomic_store_explicit(to, v, memory_order_relaxed);
+}
+
+static uint32_t load(const _Atomic uint32_t *from)
+{
+	return atomic_load_explicit(from, memory_order_relaxed);
+}
 
 void limit_set(struct limit *l, const struct config *cfg)
 {
 	/* Thousandths of them must fit 32 bits. */
 	const uint32_t most = UINT32_MAX / 1000;
 
-	l->binding_rate =
-		cfg->limit_binding_per_prefix < most ? cfg->limit_binding_per_prefix : most;
-	l->punt_rate = cfg->limit_punt_per_prefix < most ? cfg->limit_punt_per_prefix : most;
-	l->errors = cfg->limit_error_per_prefix;
+	const uint32_t binding = cfg->limit_binding_per_prefix, punt = cfg->limit_punt_per_prefix;
+
+	store(&l->binding_rate, binding < most ? binding : most);
+	store(&l->punt_rate, punt < most ? punt : most);
+	store(&l->errors, cfg->limit_error_per_prefix);
 }
 
 struct limit *limit_new(const struct config *cfg)
@@ -100,8 +112,8 @@ static struct bucket *find(struct limit *l, const struct addr *source, uint64_t 
 		                   .used_ns = now_ns,
 		                   .binding_ns = now_ns,
 		                   .punt_ns = now_ns,
-		                   .binding = l->binding_rate * 1000,
-		                   .punt = l->punt_rate * 1000 };
+		                   .binding = load(&l->binding_rate) * 1000,
+		                   .punt = load(&l->punt_rate) * 1000 };
 	return oldest;
 }
 
@@ -132,14 +144,14 @@ bool limit_binding(struct limit *l, const struct addr *source, uint64_t now_ns)
 {
 	struct bucket *b = find(l, source, now_ns);
 
-	return take(&b->binding, &b->binding_ns, l->binding_rate, now_ns);
+	return take(&b->binding, &b->binding_ns, load(&l->binding_rate), now_ns);
 }
 
 bool limit_punt(struct limit *l, const struct addr *source, uint64_t now_ns)
 {
 	struct bucket *b = find(l, source, now_ns);
 
-	return take(&b->punt, &b->punt_ns, l->punt_rate, now_ns);
+	return take(&b->punt, &b->punt_ns, load(&l->punt_rate), now_ns);
 }
 
 static struct verified *verified_set(struct limit *l, uint64_t prefix)
@@ -164,7 +176,7 @@ bool limit_error(struct limit *l, const struct addr *source, uint64_t now_ns, ui
 		b->errors = 0;
 		b->credit = 0;
 	}
-	if (b->errors < l->errors) {
+	if (b->errors < load(&l->errors)) {
 		b->errors++;
 		return true;
 	}

@@ -35,7 +35,7 @@ static void wake(struct dataplane *dp, struct service *s)
 {
 	const uint64_t one = 1;
 
-	if (dp->cfg->service_core < 0) {
+	if (!s->own_core) {
 		worker_wake(&dp->workers[0]);
 		return;
 	}
@@ -454,6 +454,7 @@ struct service *service_new(struct dataplane *dp)
 	s->dp = dp;
 	s->retire.qsbr = dp->qsbr;
 	s->first = dp->cfg;
+	s->own_core = dp->cfg->service_core >= 0;
 	s->policy = config_policy(dp->cfg);
 	s->life = region_find(&dp->region, SECTION_LIFE, 0, sizeof(*s->life));
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

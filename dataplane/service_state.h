@@ -28,6 +28,7 @@ struct service {
 	struct rte_ring *work, *kernel; /* from the workers */
 	int wake_fd;
 	_Atomic uint32_t sleeping;
+	bool own_core; /* else a part of worker 0 */
 
 	struct route *route;
 	struct join *join;
