@@ -19,6 +19,7 @@ enum {
 	INSTALL_BUDGET = 4096,  /* actions a pump */
 	LEFTOVER_MAX = 1 << 16, /* punts read after a death: more than any ring holds */
 	LOOK_MS = 100,          /* between looks for an absent data plane */
+	REFUSED_MS = 1000,      /* and after one that would not have us */
 	FULL_MS = 1,            /* between looks at a full ring */
 	SETTLE_MS = 50,         /* until ready */
 	SECOND_MS = 1000,
@@ -217,9 +218,10 @@ static void on_link(evutil_socket_t fd, short what, void *arg)
 		c->stats.count[CONTROL_JOINS_REFUSED]++;
 		if (!c->absence_told)
 			log_error("dataplane", "refused", "reason=\"%s\" retry_ms=%d",
-			          c->link.reason, LOOK_MS);
+			          c->link.reason, REFUSED_MS);
 		c->absence_told = true;
 		lost(c);
+		arm(c->retry_event, REFUSED_MS);
 		break;
 	case LINK_LEFT:
 		log_warning("dataplane", "left", "pid=%u reason=\"%s\"", c->link.pid,

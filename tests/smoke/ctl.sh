@@ -153,6 +153,12 @@ lab_check 'show config parses again' sh -c "
 	'$LAB_BUILD/turnpike' check -c '$LAB_DIR/again.yaml'"
 lab_check 'no secret in the log' sh -c "! grep -E 'secret|northern|door' '$LAB_DIR/relay.log' | grep -v 'user='"
 
+lab_check 'no room for the store is 75, and what to do' sh -c "
+	mkdir '$LAB_DIR/small' && sed 's,^run-dir.*,run-dir: $LAB_DIR/small,' '$yaml' >'$LAB_DIR/small.yaml' &&
+	unshare -m sh -c 'mount -t tmpfs -o size=64k none \"\$1\" && \"\$2\" -c \"\$3\"; [ \$? = 75 ]' \
+		sh '$LAB_DIR/small' '$LAB_BUILD/turnpike-control' '$LAB_DIR/small.yaml' 2>'$LAB_DIR/small.out' &&
+	grep -q 'limits.allocations' '$LAB_DIR/small.out'"
+
 # The ways to stop.
 client hold 198.18.0.1 alice secret "$LAB_DIR/held" >"$LAB_DIR/hold.out" 2>&1 &
 hold=$!
