@@ -2,10 +2,12 @@
 # The exception port: what is not ours goes to Linux and comes back, once and whole; the host keeps
 # its own traffic; a crash is survived and a clean stop gives everything back.
 #
-# usage: exception.sh af_packet|af_xdp present|absent     (is the address on eth0 already?)
+# usage: exception.sh af_packet|af_xdp present|absent [LIBRARY]
+#        Is the address on eth0 already? LIBRARY makes nftables refuse: muted by sysctls then.
 . "$(dirname "$0")/lab.sh"
 kind=${1:-af_packet}
 address=${2:-present}
+preload=${3:-}
 lab_begin curl ping
 traffic=$LAB_HERE/traffic.py
 
@@ -60,7 +62,7 @@ lab_wait 5 settled
 settings >"$LAB_DIR/before"
 
 start() {
-	lab_start relay dataplane "$LAB_BUILD/turnpike-dataplane" -c "$LAB_DIR/turnpike.yaml"
+	lab_start relay dataplane env LD_PRELOAD="$preload" "$LAB_BUILD/turnpike-dataplane" -c "$LAB_DIR/turnpike.yaml"
 	dataplane=$LAB_PID
 	# IPv6 answers only when duplicate address detection is over.
 	lab_wait 15 serving && kill -0 "$dataplane"
@@ -131,6 +133,14 @@ lab_check "ICMP unreachable for a port that nobody has" unheard
 # A crash in the middle of TCP: the TAP keeps its address, the connection lives on.
 lab_start relay tcp python3 "$traffic" serve 198.18.0.1 9000
 lab_wait 5 grep -q ready "$LAB_DIR/tcp.log"
+muted() {
+	if [ -n "$preload" ]; then
+		[ "$(lab_in relay cat /proc/sys/net/ipv4/conf/eth0/arp_ignore)" = 8 ] &&
+			[ -z "$(lab_in relay nft list ruleset)" ]
+	else
+		lab_in relay nft list ruleset | grep -q 'policy drop'
+	fi
+}
 crash() {
 	lab_in peer python3 "$traffic" talk 198.18.0.1 9000 60000 3 >"$LAB_DIR/talk.out" 2>&1 &
 	talk=$!
@@ -138,7 +148,7 @@ crash() {
 	kill -9 "$dataplane"
 	wait "$dataplane" 2>/dev/null
 	sleep 0.2
-	lab_in relay nft list ruleset | grep -q 'policy drop' || {
+	muted || {
 		echo "the mute is gone"
 		return 1
 	}
