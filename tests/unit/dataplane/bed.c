@@ -1,5 +1,6 @@
 #include "tests/unit/dataplane/bed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -222,6 +223,30 @@ void bed_config(const char *more)
 	fclose(f);
 }
 
+/* Also when a check ended the test, or a fuzz target never stops the bed. */
+static void clean_up(void)
+{
+	if (bed.dir[0] == '\0')
+		return;
+	unlink(bed.file);
+	rmdir(bed.dir);
+}
+
+/* What EAL leaves behind under its runtime directory. */
+static void stop_eal(void)
+{
+	const char *path = rte_eal_get_runtime_dir();
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+
+	clean_up();
+	while (dir != NULL && (e = readdir(dir)) != NULL)
+		unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir != NULL)
+		closedir(dir);
+	rmdir(path);
+}
+
 static void start_eal(void)
 {
 	static bool done;
@@ -242,6 +267,7 @@ static void start_eal(void)
 	if (done)
 		return;
 	done = true;
+	atexit(stop_eal);
 	snprintf(prefix, sizeof(prefix), "bed%d", (int)getpid());
 	CU_ASSERT_FATAL(rte_eal_init(RTE_DIM(argv), argv) >= 0);
 }
@@ -306,6 +332,7 @@ void bed_start(const char *more)
 	struct dataplane *dp = &bed.dp;
 	struct config_error err;
 
+	clean_up(); /* of a test that a check ended */
 	memset(&bed, 0, sizeof(bed));
 	log_open("bed", LOG_LEVEL_ERROR, LOG_TEXT);
 	start_eal();
@@ -361,8 +388,7 @@ void bed_stop(void)
 	rte_free(bed.dp.qsbr);
 	rte_free(bed.dp.adjacency);
 	rte_mempool_free(bed.pool);
-	unlink(bed.file);
-	rmdir(bed.dir);
+	clean_up();
 }
 
 /* --- turns --- */
