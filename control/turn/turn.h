@@ -27,7 +27,8 @@ struct turn_server;
 /* Fills `out` with unpredictable octets. The tests pass a seeded one. */
 typedef void turn_random(void *out, size_t len);
 
-/* NULL on failure with err filled. Restores what the store holds: allocations, users, nonce keys. */
+/* NULL on failure with err filled. Restores what the store holds: allocations, users, nonce keys.
+ */
 struct turn_server *turn_new(const struct config *cfg, struct store *store, turn_random *random,
                              uint64_t now_ms, uint32_t wall_s, struct config_error *err);
 void turn_free(struct turn_server *srv);
@@ -45,9 +46,9 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
                      uint64_t now_ms);
 
 /*
- * Rows the data plane has (life.flows_max); 0: unknown, not limited. Requests are answered 508 before
- * more could be needed: a set refused after its success was sent cannot become a 508 any more. A
- * ROW_FULL event nevertheless ends the allocation (END_ROLLED_BACK).
+ * Rows the data plane has (life.flows_max); 0: unknown, not limited. Requests are answered 508
+ * before more could be needed: a set refused after its success was sent cannot become a 508 any
+ * more. A ROW_FULL event nevertheless ends the allocation (END_ROLLED_BACK).
  */
 void turn_set_capacity(struct turn_server *srv, uint32_t rows);
 
@@ -106,7 +107,8 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
 /* What became of a command (PUNT_ROW). */
 void turn_on_row(struct turn_server *srv, const struct punt_row *ev, uint64_t now_ms);
 
-/* Expiry and key rotation. Call at turn_deadline_ms() or later, and after any other call ask again. */
+/* Expiry and key rotation. Call at turn_deadline_ms() or later, and after any other call ask again.
+ */
 void turn_on_time(struct turn_server *srv, uint64_t now_ms, uint32_t wall_s);
 uint64_t turn_deadline_ms(const struct turn_server *srv);
 
@@ -132,7 +134,11 @@ void turn_set_drain(struct turn_server *srv, bool on);
 uint32_t turn_allocations(const struct turn_server *srv);
 uint32_t turn_ending(const struct turn_server *srv);
 
-/* Counts of a live row, by index; H asks the region. Called while listing and at the end. */
+/*
+ * Counts of a live row, by index; H asks the region. Called while listing and at the end. Rows of
+ * permissions and channels count towards the peer (from_client), rows of allocations towards the
+ * client (to_client). Counts of rows that went before a restart of control are not kept.
+ */
 typedef bool turn_counts(uint32_t row, uint64_t *packets, uint64_t *octets);
 void turn_set_counts(struct turn_server *srv, turn_counts *counts);
 
@@ -151,9 +157,20 @@ bool turn_delete(struct turn_server *srv, uint64_t id, enum turn_end why, uint64
 /* Ends everything (stop without --keep). */
 void turn_end_all(struct turn_server *srv, enum turn_end why, uint64_t now_ms);
 
-/* Users added at run time live in the store; those of the file are not deletable. */
-enum turn_user_result { USER_OK, USER_EXISTS, USER_UNKNOWN, USER_FROM_FILE, USER_FULL, USER_BAD_NAME };
-enum turn_user_result turn_user_add(struct turn_server *srv, const char *name, const char *password);
+/*
+ * Users added at run time live in the store, as keys under the realm of that moment; names of at
+ * most 54 octets. Those of the file are not deletable.
+ */
+enum turn_user_result {
+	USER_OK,
+	USER_EXISTS,
+	USER_UNKNOWN,
+	USER_FROM_FILE,
+	USER_FULL,
+	USER_BAD_NAME
+};
+enum turn_user_result turn_user_add(struct turn_server *srv, const char *name,
+                                    const char *password);
 enum turn_user_result turn_user_delete(struct turn_server *srv, const char *name);
 struct turn_user_info {
 	char name[64];
@@ -169,7 +186,8 @@ bool turn_user_list(struct turn_server *srv, unsigned i, struct turn_user_info *
 bool turn_credential(const struct config *cfg, const char *user, uint32_t ttl_s, uint32_t wall_s,
                      char *username, size_t username_cap, char password[32]);
 
-/* Counters of the engine: requests by method, answers by code, refusals. One list, see turn_stats.h. */
+/* Counters of the engine: requests by method, answers by code, refusals. One list, see
+ * turn_stats.h. */
 struct turn_stat_name {
 	const char *name, *help;
 };
