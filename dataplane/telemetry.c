@@ -1,6 +1,8 @@
 /* Counters for those who already watch DPDK. */
+#include <rte_mempool.h>
 #include <rte_telemetry.h>
 
+#include "dataplane/port.h"
 #include "dataplane/telemetry.h"
 
 static const struct dataplane *plane;
@@ -25,9 +27,26 @@ static int counters(const char *command, const char *parameters, struct rte_tel_
 	return 0;
 }
 
+/* What is neither in a ring, a reassembly nor on its way: the same again whenever all is quiet. */
+static int buffers(const char *command, const char *parameters, struct rte_tel_data *out)
+{
+	(void)command;
+	(void)parameters;
+	rte_tel_data_start_dict(out);
+	for (unsigned i = 0; i < plane->n_ports; i++) {
+		const struct rte_mempool *pool = plane->ports[i].pool;
+
+		if (pool != NULL)
+			rte_tel_data_add_dict_u64(out, pool->name, rte_mempool_avail_count(pool));
+	}
+	return 0;
+}
+
 void telemetry_register(const struct dataplane *dp)
 {
 	plane = dp;
 	rte_telemetry_register_cmd("/turnpike/counters", counters,
 	                           "Returns every counter of the relay, all workers summed");
+	rte_telemetry_register_cmd("/turnpike/buffers", buffers,
+	                           "Returns the free packet buffers of every port");
 }

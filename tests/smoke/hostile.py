@@ -16,6 +16,7 @@ import time
 import zlib
 
 import frames
+import telemetry
 import turn
 from frames import Ear, Wire, extension, fragments, ip4, ip6, udp
 from turn import Client, attribute, build, xor_address
@@ -89,32 +90,12 @@ def moved(what, expected, act, noise=frozenset(), at_least=False):
 # --- the scene ---
 
 
-# While control is stopped nobody answers on its socket; the data plane's own telemetry does.
-def telemetry(command):
-    run = next(line.split(": ")[1].strip() for line in open(config) if line.startswith("run-dir:"))
-    for root, _, names in os.walk(run + "/dpdk"):
-        if "dpdk_telemetry.v2" in names:
-            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            s.settimeout(5)
-            s.connect(root + "/dpdk_telemetry.v2")
-            s.recv(4096)
-            s.send(command.encode())
-            answer = json.loads(s.recv(1 << 16))
-            s.close()
-            return answer[command.split(",")[0]]
-    raise AssertionError("no telemetry socket")
-
-
-def sample_counters():
-    return telemetry("/turnpike/counters")
-
-
 wire, ear = Wire(), Ear()
 first = Client((server4, PORT))
 assert first.binding()[0] == host4
 wire.learn(server4)
 began = show("status")
-plane = set(sample_counters())
+plane = set(telemetry.counters(config))
 port = 20000
 
 
@@ -426,14 +407,14 @@ def limits():
     control = show("status")["control"]["pid"]
     os.kill(control, signal.SIGSTOP)
     try:
-        before = sample_counters()
+        before = telemetry.counters(config)
         for _ in range(12):
             for i in range(950):
                 c.sock.send(forged if i % 2 else forged[:-24] + forged[-24:])
             time.sleep(1.0)
-            if sample_counters()["punt_full"] > before["punt_full"]:
+            if telemetry.counters(config)["punt_full"] > before["punt_full"]:
                 break
-        full = sample_counters()["punt_full"] - before["punt_full"]
+        full = telemetry.counters(config)["punt_full"] - before["punt_full"]
     finally:
         os.kill(control, signal.SIGCONT)
     covered.add("punt_full")
