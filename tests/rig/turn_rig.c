@@ -1,5 +1,6 @@
 /* The engine under test, and a data plane made of one array. */
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,38 @@ static void open_store(struct rig *r)
 	}
 }
 
+/* Stores of open rigs: a test that dies leaves none behind. */
+static char left[4][64];
+
+static void on_death(int signal_number)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (left[i][0] != '\0')
+			unlink(left[i]);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void remember(const char *path)
+{
+	static const int deaths[] = { SIGABRT, SIGSEGV, SIGBUS, SIGTERM, SIGINT };
+
+	for (unsigned i = 0; i < 4; i++)
+		if (left[i][0] == '\0') {
+			snprintf(left[i], sizeof(left[i]), "%s", path);
+			break;
+		}
+	for (unsigned i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++)
+		signal(deaths[i], on_death);
+}
+
+static void forget(const char *path)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (strcmp(left[i], path) == 0)
+			left[i][0] = '\0';
+}
+
 void rig_open(struct rig *r, rig_tweak *tweak)
 {
 	memset(r, 0, sizeof(*r));
@@ -195,6 +228,7 @@ void rig_open(struct rig *r, rig_tweak *tweak)
 		exit(2);
 	}
 	close(fd);
+	remember(r->path);
 	open_store(r);
 	boot(r);
 }
@@ -203,6 +237,7 @@ void rig_close(struct rig *r)
 {
 	turn_free(r->srv);
 	store_close(r->store, false);
+	forget(r->path);
 	for (unsigned i = 0; i < RIG_USERS; i++) {
 		free(r->users[i].name);
 		free(r->users[i].password);
