@@ -10,7 +10,6 @@
 #include "tests/fuzz/must.h"
 #include "tests/unit/dataplane/bed.h"
 
-
 static void look_at_frames(void)
 {
 	struct rte_mbuf *m[BED_REPLIES];

@@ -9,7 +9,6 @@
 #include "tests/unit/dataplane/bed.h"
 #include "wire/checksum.h"
 
-
 static void begin(void)
 {
 	static const char *const client[2] = { "198.18.0.9:40000", "[fd00:18::9]:40000" };
