@@ -136,8 +136,9 @@ measure() {
 		/tot_send_msgs=/ { split($0, a, "tot_send_msgs="); sent = a[2] + 0
 		                   split($0, b, "tot_recv_msgs="); got = b[2] + 0 }
 		/Total lost packets/ { split($0, a, "Total lost packets "); lost = a[2] + 0 }
-		/Average round trip delay/ { split($0, a, "delay "); rtt = a[2] + 0 }
-		END { printf "  %-34s %8d %9d %6d %9.2f ms\n", title, sent, got, lost, rtt
+		/Average round trip delay/ { split($0, a, "delay "); rtt = a[2] + 0
+		                              split($0, b, "max = "); max = b[2] + 0 }
+		END { printf "  %-34s %8d %9d %6d %9.2f %4d ms\n", title, sent, got, lost, rtt, max
 		      exit !(sent > 0 && got == sent && lost == 0) }' "$dir/client.log") || media_ok=
 	echo "$row"
 }
@@ -148,7 +149,7 @@ start_relay
 echo "run: $(cat "$dir/ready")"
 start_peers
 echo
-echo "  media through the relay                sent  received   lost  round trip"
+echo "  media through the relay                sent  received   lost  round trip, most"
 measure "IPv4, ChannelData" -e $peer4 $server4
 measure "IPv4, Send and Data indications" -s -e $peer4 $server4
 measure "IPv6, ChannelData" -x -e $peer6 $server6
