@@ -4,8 +4,8 @@
  *
  * Threads    Written by the service turn (route.c). Read by workers: one 64-bit load gives MAC and
  *            state together, so a reader never sees half a change.
- * Lifetime   An index is given once per (port, next hop) and stays for the life of the process while
- *            rows use it; unused entries are reused after a grace period.
+ * Lifetime   An index is given once per (port, next hop) and stays for the life of the process
+ * while rows use it; unused entries are reused after a grace period.
  */
 #pragma once
 
@@ -18,7 +18,11 @@
 
 enum { ADJACENCY_MAX = 65535, ADJACENCY_NONE = 0 /* index 0 is never a next hop */ };
 
-enum adjacency_kind { ADJACENCY_WIRE = 1, ADJACENCY_TURNED = 2 /* hairpin */, ADJACENCY_STREAM = 3 };
+enum adjacency_kind {
+	ADJACENCY_WIRE = 1,
+	ADJACENCY_TURNED = 2 /* hairpin */,
+	ADJACENCY_STREAM = 3
+};
 
 struct adjacency {
 	/* Octets 0..5 destination MAC, octet 6 enum neighbour_state, octet 7 zero. */

@@ -37,7 +37,8 @@ struct dataplane {
 	struct local_table *local;         /* our addresses, listeners, relayed addresses */
 	struct adjacency_table *adjacency; /* next hops */
 	struct flow_table *flows;
-	struct rte_rcu_qsbr *qsbr; /* worker i is thread i; the service turn on its own core is n_workers */
+	struct rte_rcu_qsbr
+		*qsbr; /* worker i is thread i; the service turn on its own core is n_workers */
 
 	_Atomic bool stop;
 	_Atomic bool control_joined; /* punts have a reader */

@@ -2,7 +2,7 @@
 # The tables in docs/operate.md are those that the table of commands and the lists of counters make;
 # turnpikectl(8) is clean; completion completes. usage: operate.sh PATH-OF-TURNPIKECTL SOURCE-ROOT
 set -u
-turnpikectl=$1
+turnpikectl=$(realpath "$1")
 cd "$2" || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
