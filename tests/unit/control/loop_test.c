@@ -204,6 +204,32 @@ static void joins_syncs_and_is_ready(void)
 	close(ready[0]);
 }
 
+/* A data plane whose ports are up, but whose flows are not yet what the store says. */
+static void not_ready_before_the_sync(void)
+{
+	struct loop_rig r;
+	struct plane p;
+	int ready[2];
+	char number[16];
+
+	CHECK(pipe(ready) == 0, "a pipe");
+	snprintf(number, sizeof(number), "%d", ready[1]);
+	setenv("TURNPIKE_READY_FD", number, 1);
+	rig_start(&r);
+	plane_open(&p, &r, 77);
+	atomic_store(&p.life->ready, 1);
+	CHECK(plane_waits_for(&p, JOIN_JOINED), "joined");
+	struct pollfd told = { .fd = ready[0], .events = POLLIN };
+
+	CHECK(poll(&told, 1, 200) == 0, "not yet");
+	plane_syncs(&p, 1);
+	CHECK(poll(&told, 1, 2000) == 1, "now");
+	stop(&r, false);
+	plane_close(&p);
+	rig_end(&r);
+	close(ready[0]);
+}
+
 static void punts_arrive_and_answers_wait_for_room(void)
 {
 	struct loop_rig r;
@@ -301,6 +327,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "joins, syncs, says ready", joins_syncs_and_is_ready },
+		{ "not ready before the sync", not_ready_before_the_sync },
 		{ "punts arrive, answers wait for room", punts_arrive_and_answers_wait_for_room },
 		{ "survives deaths of the data plane", survives_deaths },
 		{ "lies end the join", lies_end_the_join },
