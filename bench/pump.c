@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "dataplane/adjacency.h"
+#include "dataplane/eal.h"
 #include "dataplane/flow.h"
 #include "dataplane/local.h"
 #include "wire/attr.h"
@@ -265,7 +266,8 @@ struct pump *pump_new(enum pump_family family, unsigned flows, bool textbook)
 	dp->n_workers = 1;
 	if (worker_init(&p->worker, dp, 0) != 0)
 		die("worker");
-	p->pool = rte_pktmbuf_pool_create("pump", PUMP_MBUFS + 1, 0, 0, 2176, SOCKET_ID_ANY);
+	p->pool = rte_pktmbuf_pool_create("pump", PUMP_MBUFS + 1, 0, EAL_PRIVATE, 2176,
+	                                  SOCKET_ID_ANY);
 	if (!p->pool || rte_pktmbuf_alloc_bulk(p->pool, p->m, PUMP_MBUFS) != 0)
 		die("mbufs");
 	for (unsigned i = 0; i < flows; i++)

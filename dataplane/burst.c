@@ -10,21 +10,27 @@
 #include "dataplane/answer.h"
 #include "dataplane/relay.h"
 
+/* A function of its own keeps its registers; the usual ones pay a call for that. */
+#define APART __attribute__((noinline))
+#define COLD __attribute__((noinline, cold))
+#define ALWAYS inline __attribute__((always_inline))
+
 enum { HEADER_AT = sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM };
 
 struct burst {
 	struct worker *w;
 	const struct port *port;
 	struct flow_table *flows;
-	unsigned n, n_second;
-	struct rte_mbuf *m[WORKER_BURST];
-	struct parsed p[WORKER_BURST];
+	unsigned n;
+	bool first, more, second_due; /* some have a row; more to ask; a second look-up */
+	alignas(ABI_LINE) struct rte_mbuf *m[WORKER_BURST];
+	alignas(ABI_LINE) struct parsed p[WORKER_BURST];
 	uint64_t hash[WORKER_BURST];
-	uint32_t row[WORKER_BURST]; /* the client's, or the allocation behind the relayed port */
+	struct flow_hit hit[WORKER_BURST]; /* the client's row, or that of the relayed port */
 	/* Second look-up: the permission, or the peer bound in a row of its own. */
 	struct flow_key key2[WORKER_BURST], key3[WORKER_BURST];
 	uint64_t hash2[WORKER_BURST], hash3[WORKER_BURST];
-	uint32_t row2[WORKER_BURST], row3[WORKER_BURST];
+	struct flow_hit hit2[WORKER_BURST], hit3[WORKER_BURST];
 	uint8_t second[WORKER_BURST];   /* enum second */
 	uint16_t channel[WORKER_BURST]; /* PATH_PEER: of the inline peer; 0: not that one */
 };
@@ -45,17 +51,18 @@ static inline bool admit(struct worker *w, const struct port *port, struct rte_m
 	return true;
 }
 
-static inline void find_out(struct burst *b, struct rte_mbuf **rx, unsigned n)
+/* Counts in registers: through memory each would wait for the one before. */
+static inline void find_out(struct burst *b, struct rte_mbuf **rx, const unsigned n)
 {
 	struct worker *const w = b->w;
 	const unsigned channel_mask = w->serve & DEMUX_SERVE_RFC5766 ? 0xC0 : 0xF0;
+	unsigned kept = 0, first = 0, more = 0;
 	uint64_t octets = 0, mac = 0;
 
 	memcpy(&mac, b->port->mac.addr_bytes, 6);
-
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *const m = rx[i];
-		struct parsed *const p = &b->p[b->n];
+		struct parsed *const p = &b->p[kept];
 
 		octets += m->pkt_len;
 		if (!admit(w, b->port, m))
@@ -65,13 +72,19 @@ static inline void find_out(struct burst *b, struct rte_mbuf **rx, unsigned n)
 		if (!classify_fast(w->local, f, m->data_len, mac, channel_mask, p))
 			classify(w->local, f, m->data_len, b->port->mac.addr_bytes, w->serve, p);
 		if (p->path == PATH_CHANNEL || p->path == PATH_SEND) {
-			b->hash[b->n] = flow_hash(b->flows, &p->key);
-			flow_prefetch(b->flows, b->hash[b->n]);
+			b->hash[kept] = flow_hash(b->flows, &p->key);
+			flow_prefetch(b->flows, b->hash[kept]);
+			first = 1;
+			more |= p->path == PATH_SEND;
 		} else if (p->path == PATH_PEER) {
 			rte_prefetch0(flow_port(b->flows, p->local, p->key.channel));
+			first = more = 1;
 		}
-		b->m[b->n++] = m;
+		b->m[kept++] = m;
 	}
+	b->n = kept;
+	b->first = first;
+	b->more = more;
 	stat_add(w->stats, STAT_RX_PACKETS, n);
 	stat_add(w->stats, STAT_RX_OCTETS, octets);
 }
@@ -84,11 +97,12 @@ static inline void suggest(struct burst *b)
 		const struct parsed *const p = &b->p[i];
 
 		if (p->path == PATH_CHANNEL || p->path == PATH_SEND) {
-			b->row[i] = flow_candidate(b->flows, b->hash[i]);
+			b->hit[i] = flow_candidate(b->flows, b->hash[i]);
 		} else if (p->path == PATH_PEER) {
-			b->row[i] = flow_port_row(b->flows, p->local, p->key.channel);
-			if (b->row[i] != ROW_NONE)
-				flow_prefetch_row(b->flows, b->row[i]);
+			b->hit[i] = flow_hit(b->flows,
+			                     flow_port_row(b->flows, p->local, p->key.channel));
+			if (b->hit[i].r)
+				flow_prefetch_row(b->flows, b->hit[i].row);
 		}
 	}
 }
@@ -98,14 +112,14 @@ static inline void suggest(struct burst *b)
 static inline void ask_second(struct burst *b, unsigned i, const uint64_t ip[2], uint16_t port,
                               const struct row *allocation)
 {
-	b->hash2[i] = flow_peer_hash(b->flows, &b->key2[i], ip, 0, b->row[i],
+	b->hash2[i] = flow_peer_hash(b->flows, &b->key2[i], ip, 0, b->hit[i].row,
 	                             allocation->generation, FLOW_PERMISSION);
 	flow_prefetch(b->flows, b->hash2[i]);
 	b->second[i] = SECOND_PERMISSION;
-	b->n_second++;
+	b->second_due = true;
 	if (port == 0 || !(allocation->flags & ROW_FLAG_SPILL))
 		return;
-	b->hash3[i] = flow_peer_hash(b->flows, &b->key3[i], ip, port, b->row[i],
+	b->hash3[i] = flow_peer_hash(b->flows, &b->key3[i], ip, port, b->hit[i].row,
 	                             allocation->generation, FLOW_BOUND_PEER);
 	flow_prefetch(b->flows, b->hash3[i]);
 	b->second[i] |= SECOND_BOUND;
@@ -151,26 +165,23 @@ static inline void ask(struct burst *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct parsed *const p = &b->p[i];
+		uint64_t ip[2];
 
 		b->second[i] = SECOND_NONE;
-		if (p->path == PATH_PEER && b->row[i] != ROW_NONE) {
-			const struct row *const r = flow_at(b->flows, b->row[i]);
+		if (p->path == PATH_PEER && b->hit[i].r) {
+			const struct row *const r = b->hit[i].r;
 
 			b->channel[i] = inline_channel(r, p);
 			/* After the binding the permission may live on (TURN-076). */
-			if (b->channel[i] == 0 || expired(b->w, r))
-				ask_second(b, i,
-				           (const uint64_t[]){ rewrite_load64(p->key.ip),
-				                               rewrite_load64(p->key.ip + 8) },
-				           p->key.port, r);
-		} else if (p->path == PATH_SEND) {
-			b->row[i] = flow_verify(b->flows, &p->key, b->hash[i], b->row[i]);
-			if (b->row[i] == ROW_NONE)
+			if (b->channel[i] != 0 && !expired(b->w, r))
 				continue;
-			uint64_t ip[2];
-
+			memcpy(ip, p->key.ip, sizeof(ip));
+			ask_second(b, i, ip, p->key.port, r);
+		} else if (p->path == PATH_SEND) {
+			if (!flow_verify(b->flows, &p->key, b->hash[i], &b->hit[i]))
+				continue;
 			peer_ip(rte_pktmbuf_mtod(b->m[i], const uint8_t *), p, ip);
-			ask_second(b, i, ip, 0, flow_at(b->flows, b->row[i]));
+			ask_second(b, i, ip, 0, b->hit[i].r);
 		}
 	}
 }
@@ -179,30 +190,100 @@ static inline void suggest_second(struct burst *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->second[i] & SECOND_PERMISSION)
-			b->row2[i] = flow_candidate(b->flows, b->hash2[i]);
+			b->hit2[i] = flow_candidate(b->flows, b->hash2[i]);
 		if (b->second[i] & SECOND_BOUND)
-			b->row3[i] = flow_candidate(b->flows, b->hash3[i]);
+			b->hit3[i] = flow_candidate(b->flows, b->hash3[i]);
 	}
 }
 
 /* --- last stage: out --- */
 
-/* What is left to do after a rewrite, whichever it was. */
-static inline void settle(struct burst *b, unsigned i, enum rewrite_result result, uint32_t counted,
-                          uint16_t adjacency, unsigned state, enum stat_id outcome)
+/* What is left to do after a rewrite that was not one. */
+static COLD void refused(struct burst *b, unsigned i, enum rewrite_result result)
+{
+	if (result == REWRITE_TTL)
+		worker_drop(b->w, b->m[i], STAT_TTL_EXPIRED);
+	else
+		relay_slow(b->w, b->port, b->m[i]);
+}
+
+/* After one that was. `counted` is the row that counts the datagram, `next` what it leaves by. */
+static ALWAYS void settle(struct burst *b, unsigned i, const struct flow_hit *counted,
+                          uint16_t next, unsigned state, enum stat_id outcome)
+{
+	flow_count_inline(b->flows, counted->row, counted->r, (uint8_t)b->w->index,
+	                  b->p[i].data_len);
+	relay_out(b->w, b->m[i], next, state, outcome);
+}
+
+/* The family pairs other than IPv4 on both legs, for forward(). */
+static ALWAYS void forward_six(struct burst *b, unsigned i, const enum wrap in, const enum wrap out,
+                               const bool ready, const bool out6, const struct leg *leg,
+                               const struct flow_hit *counted, uint16_t next, enum stat_id outcome)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = b->m[i];
+	const struct parsed *const p = &b->p[i];
+	const struct adjacency *const a = relay_adjacency(w, next);
+	enum rewrite_result result;
+	unsigned state = 0;
 
-	if (__builtin_expect(result == REWRITE_OK, 1)) {
-		flow_count_inline(b->flows, counted, flow_at(b->flows, counted), (uint8_t)w->index,
-		                  b->p[i].data_len);
-		relay_out(w, m, adjacency, state, outcome);
-	} else if (result == REWRITE_TTL) {
-		worker_drop(w, m, STAT_TTL_EXPIRED);
-	} else {
-		relay_slow(w, b->port, m);
-	}
+	if (p->family == 6 && out6)
+		result = rewrite(w, m, p, true, true, in, out, ready, leg, a, &state);
+	else if (out6)
+		result = rewrite(w, m, p, false, true, in, out, ready, leg, a, &state);
+	else
+		result = rewrite(w, m, p, true, false, in, out, ready, leg, a, &state);
+	if (__builtin_expect(result != REWRITE_OK, 0))
+		return refused(b, i, result);
+	settle(b, i, counted, next, state, outcome);
+}
+
+static APART void channel_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+{
+	forward_six(b, i, WRAP_CHANNEL, WRAP_NONE, true, out6, &leg, &b->hit[i],
+	            b->hit[i].r->adjacency, STAT_CHANNEL_TO_PEER);
+}
+
+static APART void send_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+{
+	forward_six(b, i, WRAP_INDICATION, WRAP_NONE, false, out6, &leg, &b->hit2[i],
+	            b->hit2[i].r->adjacency, STAT_SEND_TO_PEER);
+}
+
+static APART void peer_channel_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+{
+	forward_six(b, i, WRAP_NONE, WRAP_CHANNEL, true, out6, &leg, &b->hit[i],
+	            b->hit[i].r->adjacency, STAT_PEER_TO_CHANNEL);
+}
+
+static APART void peer_data_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+{
+	forward_six(b, i, WRAP_NONE, WRAP_INDICATION, false, out6, &leg, &b->hit[i],
+	            b->hit[i].r->adjacency, STAT_PEER_TO_DATA);
+}
+
+/*
+ * The rewrite, by families: IPv4 to IPv4 here, the rest by `six`, apart, so that the registers are
+ * for the usual case.
+ */
+static ALWAYS void forward(struct burst *b, unsigned i, const enum wrap in, const enum wrap out,
+                           const bool ready, const bool out6, const struct leg *leg,
+                           const struct flow_hit *counted, enum stat_id outcome,
+                           void (*const six)(struct burst *, unsigned, bool, struct leg))
+{
+	const uint16_t next = counted->r->adjacency;
+	const struct adjacency *const a = relay_adjacency(b->w, next);
+	unsigned state = 0;
+
+	if (__builtin_expect(b->p[i].family != 4 || out6, 0))
+		return six(b, i, out6, *leg);
+	const enum rewrite_result result =
+		rewrite(b->w, b->m[i], &b->p[i], false, false, in, out, ready, leg, a, &state);
+
+	if (__builtin_expect(result != REWRITE_OK, 0))
+		return refused(b, i, result);
+	settle(b, i, counted, next, state, outcome);
 }
 
 /* The 16-octet form of peer_ip4 as far as anyone reads it: its last four octets. */
@@ -211,51 +292,43 @@ static inline const uint8_t *ip4_form(const struct row *r)
 	return (const uint8_t *)r + offsetof(struct row, peer_ip4) - 12;
 }
 
-static inline void channel_to_peer(struct burst *b, unsigned i)
+static COLD void channel_turned(struct burst *b, unsigned i)
+{
+	const struct row *const r = b->hit[i].r;
+	struct addr peer = { .ip = { 0 } };
+
+	if (r->flags & ROW_FLAG_PEER6)
+		memcpy(peer.ip, ((const struct row_wide *)r)->peer_ip6, 16);
+	else
+		peer = addr_from4(r->peer_ip4);
+	hairpin(b->w, b->port, b->m[i], &b->p[i], r, b->hit[i].row, &peer, r->peer_port);
+}
+
+static_assert(offsetof(struct row, peer_port) == offsetof(struct row, relayed_port) + 2,
+              "one load gives both ports as a header has them");
+
+static APART void channel_to_peer(struct burst *b, unsigned i)
 {
 	struct worker *const w = b->w;
-	const struct parsed *const p = &b->p[i];
-	const uint32_t row = flow_verify(b->flows, &p->key, b->hash[i], b->row[i]);
-	struct rte_mbuf *const m = b->m[i];
 
-	if (__builtin_expect(row == ROW_NONE, 0))
-		return worker_drop(w, m, STAT_CD_UNBOUND);
-	const struct row *const r = flow_at(b->flows, row);
-	const bool out6 = r->flags & ROW_FLAG_PEER6;
-	struct addr peer;
+	if (__builtin_expect(!flow_verify(b->flows, &b->p[i].key, b->hash[i], &b->hit[i]), 0))
+		return worker_drop(w, b->m[i], STAT_CD_UNBOUND);
+	const struct row *const r = b->hit[i].r;
 
 	if (__builtin_expect(expired(w, r), 0))
-		return worker_drop(w, m, STAT_CD_EXPIRED);
-	if (__builtin_expect(r->flags & ROW_FLAG_TURNED, 0)) {
-		peer = out6 ? (struct addr){ .ip = { 0 } } : addr_from4(r->peer_ip4);
-		if (out6)
-			memcpy(peer.ip, ((const struct row_wide *)r)->peer_ip6, 16);
-		return hairpin(w, b->port, m, p, r, row, &peer, r->peer_port);
-	}
+		return worker_drop(w, b->m[i], STAT_CD_EXPIRED);
+	if (__builtin_expect(r->flags & ROW_FLAG_TURNED, 0))
+		return channel_turned(b, i);
+	const bool out6 = r->flags & ROW_FLAG_PEER6;
 	const struct leg leg = {
 		.src = w->local->relay[r->relay].addr.ip,
 		.dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r),
-		.sport = r->relayed_port,
-		.dport = r->peer_port,
+		.ports = fast_load32((const uint8_t *)r + offsetof(struct row, relayed_port)),
 		.delta = r->udp_delta,
 	};
-	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
-	enum rewrite_result result;
-	unsigned state = 0;
 
-	if (p->family == 4 && !out6)
-		result = rewrite(w, m, p, false, false, WRAP_CHANNEL, WRAP_NONE, true, &leg, a,
-		                 &state);
-	else if (p->family == 6 && out6)
-		result = rewrite(w, m, p, true, true, WRAP_CHANNEL, WRAP_NONE, true, &leg, a,
-		                 &state);
-	else if (out6)
-		result = rewrite(w, m, p, false, true, WRAP_CHANNEL, WRAP_NONE, true, &leg, a,
-		                 &state);
-	else
-		result = rewrite(w, m, p, true, false, WRAP_CHANNEL, WRAP_NONE, true, &leg, a,
-		                 &state);
-	settle(b, i, result, row, r->adjacency, state, STAT_CHANNEL_TO_PEER);
+	forward(b, i, WRAP_CHANNEL, WRAP_NONE, true, out6, &leg, &b->hit[i], STAT_CHANNEL_TO_PEER,
+	        channel_six);
 }
 
 /* Without an inline peer the row's deadline is the allocation's own. */
@@ -265,138 +338,90 @@ static inline bool ended(const struct worker *w, const struct row *allocation)
 	       expired(w, allocation);
 }
 
-static inline void send_to_peer(struct burst *b, unsigned i)
+static APART void send_to_peer(struct burst *b, unsigned i)
 {
 	struct worker *const w = b->w;
 	const struct parsed *const p = &b->p[i];
 	struct rte_mbuf *const m = b->m[i];
+	const struct row *const allocation = b->hit[i].r;
 
-	if (b->row[i] == ROW_NONE)
+	if (!allocation || __builtin_expect(ended(w, allocation), 0))
 		return worker_drop(w, m, STAT_NO_ALLOCATION);
-	const struct row *const allocation = flow_at(b->flows, b->row[i]);
-
-	if (__builtin_expect(ended(w, allocation), 0))
-		return worker_drop(w, m, STAT_NO_ALLOCATION);
-	const uint32_t row = flow_verify(b->flows, &b->key2[i], b->hash2[i], b->row2[i]);
-
-	if (row == ROW_NONE || expired(w, flow_at(b->flows, row)))
+	if (!flow_verify(b->flows, &b->key2[i], b->hash2[i], &b->hit2[i]) ||
+	    expired(w, b->hit2[i].r))
 		return worker_drop(w, m, STAT_NO_PERMISSION);
-	const struct row *const r = flow_at(b->flows, row);
+	const struct row *const r = b->hit2[i].r;
 	const uint8_t *const frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	const uint16_t peer_port =
 		fast_load16(frame + p->peer_at + 2) ^ rewrite_be(STUN_COOKIE >> 16);
-	struct addr peer;
 
-	peer_ip(frame, p, (uint64_t *)(void *)peer.ip);
-	if (r->flags & ROW_FLAG_TURNED)
-		return hairpin(w, b->port, m, p, allocation, row, &peer, peer_port);
+	if (__builtin_expect(r->flags & ROW_FLAG_TURNED, 0)) {
+		struct addr peer;
+
+		memcpy(peer.ip, b->key2[i].ip, 16);
+		return hairpin(w, b->port, m, p, allocation, b->hit2[i].row, &peer, peer_port);
+	}
 	const struct leg leg = {
 		.src = w->local->relay[allocation->relay].addr.ip,
-		.dst = peer.ip,
-		.sport = allocation->relayed_port,
-		.dport = peer_port,
+		.dst = b->key2[i].ip,
+		.ports = allocation->relayed_port | (uint32_t)peer_port << 16,
 	};
-	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
-	const bool out6 = p->key.kind == FLOW_ALLOCATION6;
-	enum rewrite_result result;
-	unsigned state = 0;
 
-	if (p->family == 4 && !out6)
-		result = rewrite(w, m, p, false, false, WRAP_INDICATION, WRAP_NONE, false, &leg, a,
-		                 &state);
-	else if (p->family == 6 && out6)
-		result = rewrite(w, m, p, true, true, WRAP_INDICATION, WRAP_NONE, false, &leg, a,
-		                 &state);
-	else if (out6)
-		result = rewrite(w, m, p, false, true, WRAP_INDICATION, WRAP_NONE, false, &leg, a,
-		                 &state);
-	else
-		result = rewrite(w, m, p, true, false, WRAP_INDICATION, WRAP_NONE, false, &leg, a,
-		                 &state);
-	settle(b, i, result, row, r->adjacency, state, STAT_SEND_TO_PEER);
+	forward(b, i, WRAP_INDICATION, WRAP_NONE, false, p->key.kind == FLOW_ALLOCATION6, &leg,
+	        &b->hit2[i], STAT_SEND_TO_PEER, send_six);
 }
 
-static inline void peer_to_channel(struct burst *b, unsigned i, const struct row *r,
-                                   uint16_t channel, uint16_t delta)
+static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel, uint16_t delta)
 {
-	struct worker *const w = b->w;
-	const struct parsed *const p = &b->p[i];
-	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
-	const bool out6 = r->flags & ROW_FLAG_CLIENT6;
-	struct leg leg = { .channel = channel, .delta = delta };
-	enum rewrite_result result;
-	unsigned state = 0;
+	const struct row *const r = b->hit[i].r;
+	struct leg leg;
 
-	relay_leg_to_client(w, r, &leg);
-	if (p->family == 4 && !out6)
-		result = rewrite(w, b->m[i], p, false, false, WRAP_NONE, WRAP_CHANNEL, true, &leg,
-		                 a, &state);
-	else if (p->family == 6 && out6)
-		result = rewrite(w, b->m[i], p, true, true, WRAP_NONE, WRAP_CHANNEL, true, &leg, a,
-		                 &state);
-	else if (out6)
-		result = rewrite(w, b->m[i], p, false, true, WRAP_NONE, WRAP_CHANNEL, true, &leg, a,
-		                 &state);
-	else
-		result = rewrite(w, b->m[i], p, true, false, WRAP_NONE, WRAP_CHANNEL, true, &leg, a,
-		                 &state);
-	settle(b, i, result, b->row[i], r->adjacency, state, STAT_PEER_TO_CHANNEL);
+	leg.channel = channel;
+	leg.delta = delta;
+
+	relay_leg_to_client(b->w, r, &leg);
+	forward(b, i, WRAP_NONE, WRAP_CHANNEL, true, r->flags & ROW_FLAG_CLIENT6, &leg, &b->hit[i],
+	        STAT_PEER_TO_CHANNEL, peer_channel_six);
 }
 
-static inline void peer_to_data(struct burst *b, unsigned i, const struct row *r)
+static APART void peer_to_data(struct burst *b, unsigned i)
 {
-	struct worker *const w = b->w;
-	const struct parsed *const p = &b->p[i];
-	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
-	const bool out6 = r->flags & ROW_FLAG_CLIENT6;
-	struct leg leg = { .peer_port = p->key.port };
-	enum rewrite_result result;
-	unsigned state = 0;
+	const struct row *const r = b->hit[i].r;
+	struct leg leg = { .peer_port = b->p[i].key.port };
 
-	memcpy(leg.peer.ip, p->key.ip, 16);
-	relay_leg_to_client(w, r, &leg);
-	if (p->family == 4 && !out6)
-		result = rewrite(w, b->m[i], p, false, false, WRAP_NONE, WRAP_INDICATION, false,
-		                 &leg, a, &state);
-	else if (p->family == 6 && out6)
-		result = rewrite(w, b->m[i], p, true, true, WRAP_NONE, WRAP_INDICATION, false, &leg,
-		                 a, &state);
-	else if (out6)
-		result = rewrite(w, b->m[i], p, false, true, WRAP_NONE, WRAP_INDICATION, false,
-		                 &leg, a, &state);
-	else
-		result = rewrite(w, b->m[i], p, true, false, WRAP_NONE, WRAP_INDICATION, false,
-		                 &leg, a, &state);
-	settle(b, i, result, b->row[i], r->adjacency, state, STAT_PEER_TO_DATA);
+	memcpy(leg.peer.ip, b->p[i].key.ip, 16);
+	relay_leg_to_client(b->w, r, &leg);
+	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, r->flags & ROW_FLAG_CLIENT6, &leg,
+	        &b->hit[i], STAT_PEER_TO_DATA, peer_data_six);
 }
 
-static inline void from_peer(struct burst *b, unsigned i)
+static APART void from_peer(struct burst *b, unsigned i)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = b->m[i];
+	const struct row *const r = b->hit[i].r;
 
-	if (b->row[i] == ROW_NONE)
+	if (__builtin_expect(!r, 0))
 		return worker_drop(w, m, STAT_RELAY_NO_ALLOCATION);
-	const struct row *const r = flow_at(b->flows, b->row[i]);
+	uint16_t channel = b->channel[i], delta = r->udp_delta;
 
-	if (b->second[i] == SECOND_NONE)
-		return peer_to_channel(b, i, r, b->channel[i], r->udp_delta);
-	if (ended(w, r))
-		return worker_drop(w, m, STAT_RELAY_NO_ALLOCATION);
-	if (b->second[i] & SECOND_BOUND) {
-		const uint32_t bound = flow_verify(b->flows, &b->key3[i], b->hash3[i], b->row3[i]);
-
-		if (bound != ROW_NONE && !expired(w, flow_at(b->flows, bound))) {
-			const struct row *const s = flow_at(b->flows, bound);
-
-			return peer_to_channel(b, i, r, s->channel, s->udp_delta);
+	if (__builtin_expect(b->second[i] != SECOND_NONE, 0)) {
+		channel = 0;
+		if (ended(w, r))
+			return worker_drop(w, m, STAT_RELAY_NO_ALLOCATION);
+		if (b->second[i] & SECOND_BOUND &&
+		    flow_verify(b->flows, &b->key3[i], b->hash3[i], &b->hit3[i]) &&
+		    !expired(w, b->hit3[i].r)) {
+			channel = b->hit3[i].r->channel;
+			delta = b->hit3[i].r->udp_delta;
 		}
 	}
-	const uint32_t row = flow_verify(b->flows, &b->key2[i], b->hash2[i], b->row2[i]);
-
-	if (row == ROW_NONE || expired(w, flow_at(b->flows, row)))
+	if (__builtin_expect(channel != 0, 1))
+		return peer_to_channel(b, i, channel, delta);
+	if (!flow_verify(b->flows, &b->key2[i], b->hash2[i], &b->hit2[i]) ||
+	    expired(w, b->hit2[i].r))
 		return worker_drop(w, m, STAT_NO_PERMISSION);
-	peer_to_data(b, i, r);
+	peer_to_data(b, i);
 }
 
 /* To the service turn, or lost under the name of the full ring. STAT_COUNT: it counts itself. */
@@ -434,15 +459,19 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 	b.w = w;
 	b.port = port;
 	b.flows = w->dp->flows;
-	b.n = b.n_second = 0;
+	b.second_due = false;
 	w->local = __atomic_load_n(&w->dp->local, __ATOMIC_ACQUIRE);
-	/* Where the headers of an ordinary mbuf lie, without reading it. */
-	for (unsigned i = 0; i < n; i++)
+	/* The mbufs, and where the headers of ordinary ones lie, without waiting for the former. */
+	for (unsigned i = 0; i < n; i++) {
+		rte_prefetch0(rx[i]);
 		rte_prefetch0((const uint8_t *)rx[i] + HEADER_AT);
+	}
 	find_out(&b, rx, n);
-	suggest(&b);
-	ask(&b);
-	if (b.n_second)
+	if (b.first)
+		suggest(&b);
+	if (b.more)
+		ask(&b);
+	if (b.second_due)
 		suggest_second(&b);
 	for (unsigned i = 0; i < b.n; i++)
 		dispatch(&b, i);

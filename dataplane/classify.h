@@ -24,21 +24,23 @@ enum path {
 
 /* Where things are in a parsed frame; offsets from the Ethernet header. */
 struct parsed {
-	uint8_t path;               /* enum path */
-	uint8_t family;             /* 4 or 6 */
-	uint16_t drop;              /* enum stat_id */
-	uint16_t udp_at;            /* UDP header */
-	uint16_t payload;           /* octets of UDP payload */
-	uint16_t local;             /* listener id or relay id */
-	uint16_t peer_at;           /* PATH_SEND: XOR-PEER-ADDRESS value */
-	uint16_t data_at, data_len; /* PATH_CHANNEL, PATH_SEND, PATH_PEER: the application data */
-	bool dont_fragment;         /* PATH_SEND: the attribute is there */
 	/*
 	 * PATH_CHANNEL, PATH_SEND (kind by the peer's family): key of the client. PATH_PEER:
 	 * address and port are the peer's, `channel` is the relayed port in network order.
 	 */
-	struct flow_key key;
+	alignas(16) struct flow_key key;
+	uint8_t path;       /* enum path */
+	uint8_t family;     /* 4 or 6 */
+	uint16_t drop;      /* enum stat_id */
+	uint16_t udp_at;    /* UDP header */
+	uint16_t payload;   /* octets of UDP payload */
+	uint16_t local;     /* listener id or relay id */
+	uint16_t data_len;  /* application data */
+	uint32_t data_at;   /* PATH_CHANNEL, PATH_SEND, PATH_PEER: where it is */
+	uint32_t peer_at;   /* PATH_SEND: XOR-PEER-ADDRESS value */
+	bool dont_fragment; /* PATH_SEND: the attribute is there */
 };
+static_assert(sizeof(struct parsed) == 48, "its key never straddles a line in an array");
 
 /*
  * `frame` is contiguous, `len` octets from the Ethernet header on. Total: any octets give an

@@ -50,7 +50,10 @@ static inline uint16_t fast_fold(uint64_t sum)
 	return (uint16_t)(folded >> 16);
 }
 
-/* The slot of a destination at its home, or NULL: a collision, or not ours. */
+/*
+ * The slot of a destination at its home, or NULL: a collision, or not ours. A slot not in use holds
+ * no address that a packet may go to; one of a broadcast address serves nothing.
+ */
 static inline const struct local_slot *fast_slot(const struct local_table *t, uint64_t high,
                                                  uint64_t low)
 {
@@ -58,7 +61,7 @@ static inline const struct local_slot *fast_slot(const struct local_table *t, ui
 
 	if ((fast_load64(s->addr.ip) ^ high) | (fast_load64(s->addr.ip + 8) ^ low))
 		return NULL;
-	return s->used && !s->broadcast ? s : NULL;
+	return s;
 }
 
 /* Port, channel, listener and kind in one store: they are read back as one word soon. */

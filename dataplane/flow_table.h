@@ -100,11 +100,18 @@ static inline uint64_t flow_hash_words(const struct flow_table *t, const uint64_
 	return flow_fold(h ^ w[2] ^ t->secret[2], t->secret[3]);
 }
 
+static inline uint64_t flow_key_word(const struct flow_key *k, unsigned i)
+{
+	uint64_t w;
+
+	memcpy(&w, (const uint8_t *)k + i * sizeof(w), sizeof(w));
+	return w;
+}
+
 static inline uint64_t flow_hash(const struct flow_table *t, const struct flow_key *k)
 {
-	uint64_t w[3];
+	const uint64_t w[3] = { flow_key_word(k, 0), flow_key_word(k, 1), flow_key_word(k, 2) };
 
-	memcpy(w, k, sizeof(w));
 	return flow_hash_words(t, w);
 }
 
@@ -138,11 +145,9 @@ static inline struct row *flow_at(const struct flow_table *t, uint32_t row)
 
 static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 {
-	uint64_t x[3], y[3];
-
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+	return ((flow_key_word(a, 0) ^ flow_key_word(b, 0)) |
+	        (flow_key_word(a, 1) ^ flow_key_word(b, 1)) |
+	        (flow_key_word(a, 2) ^ flow_key_word(b, 2))) == 0;
 }
 
 /* Key of a bound peer or a permission (port 0). `ip` has the 16-octet form. Returns its hash. */
@@ -171,7 +176,7 @@ static inline void flow_peer_key(struct flow_key *k, const void *ip, uint16_t po
 
 static inline _Atomic uint32_t *flow_port(const struct flow_table *t, uint16_t relay, uint16_t port)
 {
-	return &t->ports[(uint32_t)relay << 16 | port];
+	return &t->ports[(uint32_t)relay << 16 | __builtin_bswap16(port)];
 }
 
 static inline uint32_t flow_port_row(const struct flow_table *t, uint16_t relay, uint16_t port)
@@ -221,36 +226,52 @@ static inline void flow_prefetch_row(const struct flow_table *t, uint32_t row)
 		rte_prefetch0((const uint8_t *)r + ABI_LINE);
 }
 
+/* A row by index and where it is, which costs a little to find out. */
+struct flow_hit {
+	struct row *r; /* NULL: none */
+	uint32_t row;  /* ROW_NONE: none */
+};
+
+static inline struct flow_hit flow_hit(const struct flow_table *t, uint32_t row)
+{
+	return (struct flow_hit){ .r = row == ROW_NONE ? NULL : flow_at(t, row), .row = row };
+}
+
 /*
- * The row that the first bucket suggests, prefetched, or ROW_NONE with the other bucket prefetched.
+ * The row that the first bucket suggests, prefetched, or none with the other bucket prefetched.
  * Only flow_verify() makes an answer of it.
  */
-static inline uint32_t flow_candidate(const struct flow_table *t, uint64_t hash)
+static inline struct flow_hit flow_candidate(const struct flow_table *t, uint64_t hash)
 {
 	const struct flow_bucket *const b = &t->buckets[hash & t->bucket_mask];
 	const unsigned hit = flow_match(b, flow_tag(hash));
 
 	if (__builtin_expect(hit == 0, 0)) {
 		rte_prefetch0(&t->buckets[flow_other(t, hash & t->bucket_mask, flow_tag(hash))]);
-		return ROW_NONE;
+		return (struct flow_hit){ .row = ROW_NONE };
 	}
 	const uint32_t row =
 		atomic_load_explicit(&b->row[__builtin_ctz(hit)], memory_order_acquire);
+	struct row *const r = flow_at(t, row);
 
-	flow_prefetch_row(t, row);
-	return row;
+	__builtin_prefetch(r, 1); /* it will be counted in */
+	if (row & ROW_WIDE)
+		rte_prefetch0((const uint8_t *)r + ABI_LINE);
+	return (struct flow_hit){ .r = r, .row = row };
 }
 
 /* The whole search, both buckets, again if something moved meanwhile. flow_table.c. */
 uint32_t flow_search(const struct flow_table *t, const struct flow_key *key, uint64_t hash);
 
-static inline uint32_t flow_verify(const struct flow_table *t, const struct flow_key *key,
-                                   uint64_t hash, uint32_t candidate)
+/* Makes *h what is really there; false: nothing. */
+static inline bool flow_verify(const struct flow_table *t, const struct flow_key *key,
+                               uint64_t hash, struct flow_hit *h)
 {
-	if (__builtin_expect(candidate != ROW_NONE, 1) &&
-	    __builtin_expect(flow_key_equal(&flow_at(t, candidate)->key, key), 1))
-		return candidate;
-	return flow_search(t, key, hash);
+	if (__builtin_expect(h->r != NULL, 1) &&
+	    __builtin_expect(flow_key_equal(&h->r->key, key), 1))
+		return true;
+	*h = flow_hit(t, flow_search(t, key, hash));
+	return h->r != NULL;
 }
 
 /* --- counting --- */

@@ -1,6 +1,15 @@
 /* Turned datagrams: from a client of ours to a relayed address of ours, without the wire. */
 #include "dataplane/relay.h"
 
+void relay_hold(struct worker *w, struct rte_mbuf *m, uint16_t adjacency, enum stat_id outcome)
+{
+	m->port = relay_adjacency(w, adjacency)->port;
+	if (service_give(w->dp, m, GIVE_UNRESOLVED, adjacency))
+		stat_add(w->stats, outcome, 1);
+	else
+		worker_drop(w, m, STAT_SERVICE_FULL);
+}
+
 /*
  * The receiver's channel for this sender (network order), 0 for a permission only, or
  * HAIRPIN_REFUSED.

@@ -20,35 +20,30 @@ static inline void relay_slow(struct worker *w, const struct port *port, struct 
 	rte_pktmbuf_free(m);
 }
 
-/* A finished frame leaves, or waits for its neighbour with the service turn. */
+/* A finished frame whose next hop has no MAC yet waits with the service turn. */
+void relay_hold(struct worker *w, struct rte_mbuf *m, uint16_t adjacency, enum stat_id outcome);
+
+/* A finished frame leaves. */
 static inline void relay_out(struct worker *w, struct rte_mbuf *m, uint16_t index, unsigned state,
                              enum stat_id outcome)
 {
-	const struct adjacency *const a = relay_adjacency(w, index);
-
 	if (__builtin_expect(state != NEIGHBOUR_RESOLVED, 0)) {
-		m->port = a->port;
-		if (!service_give(w->dp, m, GIVE_UNRESOLVED, index)) {
-			worker_drop(w, m, STAT_SERVICE_FULL);
-			return;
-		}
-		stat_add(w->stats, outcome, 1);
+		relay_hold(w, m, index, outcome);
 		return;
 	}
 	stat_add(w->stats, outcome, 1);
-	worker_send(w, a->port, m);
+	worker_send(w, relay_adjacency(w, index)->port, m);
 }
 
-/* The peer's side of a leg: from the relayed address of `r` to the peer. */
+/* The client's side: from its listener to the client of an allocation. */
 static inline void relay_leg_to_client(const struct worker *w, const struct row *allocation,
                                        struct leg *leg)
 {
 	const struct local_listener *const l = &w->local->listener[allocation->key.listener];
 
 	leg->src = l->at.addr.ip;
-	leg->sport = rewrite_be(l->at.port);
 	leg->dst = allocation->key.ip;
-	leg->dport = allocation->key.port;
+	leg->ports = rewrite_be(l->at.port) | (uint32_t)allocation->key.port << 16;
 }
 
 /*

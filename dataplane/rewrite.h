@@ -33,10 +33,15 @@ enum {
 /* The leg that leaves. */
 struct leg {
 	const uint8_t *src, *dst; /* 16-octet forms; never inside the frame */
-	uint16_t sport, dport;    /* network order */
-	uint16_t channel;         /* WRAP_CHANNEL: network order */
-	uint16_t peer_port;       /* WRAP_INDICATION: network order */
-	struct addr peer;         /* WRAP_INDICATION */
+	union {
+		struct {
+			uint16_t sport, dport; /* network order */
+		};
+		uint32_t ports; /* both, as they lie in the header */
+	};
+	uint16_t channel;   /* WRAP_CHANNEL: network order */
+	uint16_t peer_port; /* WRAP_INDICATION: network order */
+	struct addr peer;   /* WRAP_INDICATION */
 	/* Ready-made part of the checksum change: addresses, ports and channel number of both legs.
 	 */
 	uint16_t delta;
@@ -106,7 +111,7 @@ static inline uint64_t rewrite_load64(const uint8_t *p)
 static inline uint64_t rewrite_legs(const uint8_t *ip, const uint8_t *udp, bool in6, bool out6,
                                     const struct leg *leg)
 {
-	uint64_t sum = (uint64_t)leg->sport + leg->dport;
+	uint64_t sum = leg->ports;
 
 	sum += (uint32_t)~rewrite_load32(udp); /* both ports */
 	if (in6)
@@ -124,9 +129,8 @@ static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg
 {
 	const uint64_t a = rewrite_load64(leg->src) ^ rewrite_load64(leg->dst + 8);
 	const uint64_t b = rewrite_load64(leg->src + 8) ^ rewrite_load64(leg->dst);
-	const uint64_t ports = (uint64_t)leg->sport << 16 | leg->dport;
 	const uint64_t h = flow_fold(
-		flow_fold(a ^ secret, b ^ UINT64_C(0x9E3779B97F4A7C15)) ^ ports, secret | 1);
+		flow_fold(a ^ secret, b ^ UINT64_C(0x9E3779B97F4A7C15)) ^ leg->ports, secret | 1);
 
 	return (uint32_t)(h >> 44);
 }
@@ -289,12 +293,19 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	const uint32_t trail = p->payload - (data_at - body) - data_len;
 	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
 
-	sum += 2 * (uint64_t)rewrite_be((uint16_t)udp_len);
-	sum += 2 * (uint64_t)(uint16_t)~rewrite_be((uint16_t)(REWRITE_UDP + p->payload));
-	if (in == WRAP_CHANNEL && ready)
-		sum += (uint16_t)~rewrite_be((uint16_t)data_len); /* the number is in the delta */
+	/*
+	 * Lengths, all in one number: UDP's counts twice, ChannelData's once. Four times 65,535 is
+	 * nothing here and keeps it positive; swapped as one word its halves are swapped each.
+	 */
+	int32_t lengths = 4 * 0xFFFF + 2 * (int32_t)(udp_len - REWRITE_UDP - p->payload);
+
+	if (in == WRAP_CHANNEL && ready) /* the number is in the delta */
+		lengths -= (int32_t)data_len;
 	else if (in != WRAP_NONE)
 		sum = csum_sub(sum, frame + body, data_at - body);
+	if (out == WRAP_CHANNEL && ready)
+		lengths += (int32_t)data_len;
+	sum += __builtin_bswap32((uint32_t)lengths);
 	if (in != WRAP_NONE && __builtin_expect(trail != 0, 0))
 		sum = csum_sub_at(sum, frame + data_at + data_len, trail, data_len);
 
@@ -307,14 +318,14 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		const uint32_t word = leg->channel | (uint32_t)rewrite_be((uint16_t)data_len) << 16;
 
 		memcpy(wrap, &word, 4);
-		sum += ready ? rewrite_be((uint16_t)data_len) : (uint64_t)word;
+		if (!ready)
+			sum += word;
 	} else if (out == WRAP_INDICATION) {
 		sum += rewrite_put_data(w, wrap, peer6, (uint16_t)data_len, leg);
 		for (unsigned i = 0; i < pad; i++)
 			wrap[wrap_len + data_len + i] = 0;
 	}
-	const uint64_t u = leg->sport | (uint64_t)leg->dport << 16 |
-	                   (uint64_t)rewrite_be((uint16_t)udp_len) << 32 |
+	const uint64_t u = leg->ports | (uint64_t)rewrite_be((uint16_t)udp_len) << 32 |
 	                   (uint64_t)rewrite_udp_sum(old, sum) << 48;
 
 	memcpy(new_udp, &u, 8);
