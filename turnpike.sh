@@ -35,7 +35,7 @@ iproute2 iputils-ping procps nftables ethtool curl tcpdump tshark
 libevent-core-2.1-7 libevent-extra-2.1-7 python3-aioice git
 '
 packages_interop='
-python3-gi gir1.2-nice-0.1
+chromium
 '
 
 as_root() {

@@ -6,7 +6,7 @@
 #   relay_counter FILE NAME         one counter's value
 #   relay_capture SPACE             records what arrives at eth0 from the relay
 #   relay_captured                  stops it and lets tshark judge every packet
-. "$(dirname "$0")/lab.sh"
+. "${LAB_LIB:-$(dirname "$0")}/lab.sh"
 LAB_TAIL=40
 
 SERVER4=198.18.0.1 SERVER6=fd00:18::1 HOST4=198.18.0.2 HOST6=fd00:18::2
