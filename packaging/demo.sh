@@ -24,7 +24,7 @@ password=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
 dir=$(mktemp -d "${TMPDIR:-/tmp}/turnpike-demo.XXXXXX") || exit 1
 relay_pid= peer_pids=
 
-# Not `ip netns exec`: that remounts /sys, which a plain chroot does not allow.
+# Not `ip netns exec` or `ip -n`: they remount /sys, which a plain chroot does not allow.
 inside() { # NAMESPACE COMMAND...
 	ns=$1
 	shift
@@ -68,14 +68,14 @@ fail() {
 lay_cable() {
 	for ns in "$relay" "$outside"; do
 		ip netns add "$ns" || fail "cannot make network namespaces (needs root and CAP_SYS_ADMIN)"
-		ip -n "$ns" link set lo up
+		inside "$ns" ip link set lo up
 	done
 	ip link add eth0 netns "$relay" type veth peer name eth0 netns "$outside" ||
 		fail "cannot make a veth pair (kernel module veth?)"
-	ip -n "$relay" link set eth0 up
-	ip -n "$outside" addr add $peer4/24 dev eth0
-	ip -n "$outside" addr add $peer6/64 dev eth0 nodad
-	ip -n "$outside" link set eth0 up
+	inside "$relay" ip link set eth0 up
+	inside "$outside" ip addr add $peer4/24 dev eth0
+	inside "$outside" ip addr add $peer6/64 dev eth0 nodad
+	inside "$outside" ip link set eth0 up
 }
 
 write_config() {
