@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,8 @@ static int open_store(const struct config *cfg, struct store **store)
 
 static int run(struct config *cfg)
 {
+	static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t ends;
 	struct config_error err = { "out of memory" };
 	struct store *store;
 	const int status = open_store(cfg, &store);
@@ -131,6 +134,11 @@ static int run(struct config *cfg)
 		return EXIT_CODE_RESOURCE;
 	}
 	loop_run(c);
+	/* A second TERM may not make a clean end one by signal that leaves the store behind. */
+	sigemptyset(&ends);
+	for (unsigned i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+		sigaddset(&ends, ending[i]);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
 	const bool keep = c->stop != LOOP_STOPS;
 
 	log_info("relay", "stopped", "kept=%u", keep ? turn_allocations(turn) : 0);
