@@ -291,8 +291,10 @@ int store_open(struct store **out, const char *path, uint32_t n_records, bool *f
 			unlink(path);
 	}
 	if (rc < 0) {
-		log_error("store", "not-opened", "path=%s records=%u error=\"%s\"", path, n_records,
-		          strerror(-rc));
+		log_error("store", "not-opened", "path=%s records=%u error=\"%s%s\"", path,
+		          n_records, strerror(-rc),
+		          rc == -ENOSPC ? "; give run-dir more room or lower limits.allocations"
+		                        : "");
 		release(s);
 		return rc;
 	}

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_ethdev.h>
 
@@ -48,14 +50,35 @@ static int remember(struct takeover *t, const struct config *cfg, struct mnl_soc
 	return rc == 0 ? 0 : refuse(p, "cannot write the record of what to give back", rc);
 }
 
+/*
+ * One relay a device: two would each answer, and the first to stop would unmute it under the other.
+ * An abstract name is of this network namespace and goes with whoever has it.
+ */
+static int claim(struct takeover *t)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	const int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "turnpike/device/%s",
+	                       t->port->kernel_device);
+
+	t->claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (t->claim >= 0 && bind(t->claim, (const struct sockaddr *)&name,
+	                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) == 0)
+		return 0;
+	return refuse(t->port,
+	              errno == EADDRINUSE ? "another relay here has the device; stop it"
+	                                  : "cannot claim the device",
+	              -errno);
+}
+
 static int take_over(struct takeover *t, const struct config *cfg, struct mnl_socket *s)
 {
 	struct port *p = t->port;
-	int rc = remember(t, cfg, s);
+	int rc = p->kernel_ifindex != 0 ? claim(t) : 0;
 
-	if (rc != 0)
-		return rc;
-	rc = tap_open(t);
+	if (rc == 0)
+		rc = remember(t, cfg, s);
+	if (rc == 0)
+		rc = tap_open(t);
 	if (rc != 0)
 		return rc;
 	t->taken = true;
@@ -87,7 +110,7 @@ static struct takeover *takeover_new(const struct config *cfg, struct port *p)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	t->patience_s = now.tv_sec + LINK_PATIENCE_S;
 	t->port = p;
-	t->gro = t->lro = -1;
+	t->gro = t->lro = t->claim = -1;
 	if (asprintf(&t->path, "%s/kernel-%s", cfg->run_dir, p->cfg->name) < 0) {
 		free(t);
 		return NULL;
@@ -166,6 +189,8 @@ void kernel_give_back(struct dataplane *dp)
 		if (t == NULL)
 			continue;
 		give_back(t, s);
+		if (t->claim >= 0)
+			close(t->claim);
 		saved_free(t);
 		free(t);
 		dp->ports[i].takeover = NULL;

@@ -28,6 +28,7 @@ struct saved_sysctl {
 struct takeover {
 	struct port *port;
 	char *path;   /* of the record */
+	int claim;    /* held while the device is ours; -1: none */
 	bool taken;   /* something was changed */
 	bool adopted; /* a record of this device was there: the last life did not end cleanly */
 

@@ -75,7 +75,7 @@ int tap_open(struct takeover *t)
 	memcpy(ifr.ifr_name, p->cfg->name, sizeof(p->cfg->name));
 	if (ioctl(p->tap_fd, TUNSETIFF, &ifr) != 0)
 		rc = refuse(p,
-		            errno == EBUSY    ? "another program has the TAP"
+		            errno == EBUSY    ? "another relay here has the TAP; stop it"
 		            : errno == EINVAL ? "another kind of device has the TAP's name"
 		                              : "cannot make the TAP, CAP_NET_ADMIN is needed",
 		            errno);
