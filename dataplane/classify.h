@@ -35,10 +35,10 @@ struct parsed {
 	uint16_t udp_at;    /* UDP header */
 	uint16_t payload;   /* octets of UDP payload */
 	uint16_t local;     /* listener id or relay id */
-	uint16_t data_len;  /* application data */
-	uint32_t data_at;   /* PATH_CHANNEL, PATH_SEND, PATH_PEER: where it is */
-	uint32_t peer_at;   /* PATH_SEND: XOR-PEER-ADDRESS value */
 	bool dont_fragment; /* PATH_SEND: the attribute is there */
+	uint32_t data_len;  /* PATH_CHANNEL, PATH_SEND, PATH_PEER: octets of application data */
+	uint32_t data_at;   /* and where they are */
+	uint32_t peer_at;   /* PATH_SEND: XOR-PEER-ADDRESS value */
 };
 static_assert(sizeof(struct parsed) == 48, "its key never straddles a line in an array");
 

@@ -100,7 +100,7 @@ static inline bool fast_send(const uint8_t *p, uint32_t n, uint32_t at, uint16_t
 	out->dont_fragment = false;
 	out->peer_at = at + 24;
 	out->data_at = at + data + 4;
-	out->data_len = (uint16_t)len;
+	out->data_len = len;
 	fast_tail(out, port, 0, listener, four ? FLOW_ALLOCATION4 : FLOW_ALLOCATION6);
 	return true;
 }
@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) bool fast_udp(const struct local_sl
 		out->path = PATH_PEER;
 		out->local = s->relay;
 		out->data_at = at + 8;
-		out->data_len = (uint16_t)n;
+		out->data_len = n;
 		fast_tail(out, (uint16_t)h, (uint16_t)(h >> 16), 0, 0);
 		return true;
 	}
@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) bool fast_udp(const struct local_sl
 			return false;
 		out->path = PATH_CHANNEL;
 		out->data_at = at + 12;
-		out->data_len = (uint16_t)data;
+		out->data_len = data;
 		fast_tail(out, (uint16_t)h, (uint16_t)word, s->listener[0], FLOW_CHANNEL);
 		return true;
 	}
