@@ -227,13 +227,30 @@ static bool socket_path(const struct invocation *in, char *path, size_t cap,
 	return fits;
 }
 
+/* A list is its rows, for scripts: the envelope only matters to who pages by hand. */
+static const json_t *rows_of(const struct invocation *in, const json_t *result)
+{
+	const char *const noun =
+		strncmp(in->command->name, "show ", 5) == 0 ? in->command->name + 5 : "";
+	const json_t *const rows = json_object_get(result, noun);
+
+	if (!json_is_array(rows))
+		return result;
+	const json_t *const next = json_object_get(result, "next");
+
+	if (json_is_integer(next))
+		fprintf(stderr, "turnpikectl: there are more; go on with --after %lld\n",
+		        (long long)json_integer_value(next));
+	return rows;
+}
+
 static void print(const struct invocation *in, const json_t *result)
 {
-	if (in->json) {
-		json_dumpf(result, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else if (arg(in, "ice-servers")->given) {
+	if (arg(in, "ice-servers")->given) {
 		text_ice_servers(stdout, result);
+	} else if (in->json) {
+		json_dumpf(rows_of(in, result), stdout, JSON_INDENT(2));
+		putchar('\n');
 	} else if (arg(in, "uclient")->given) {
 		text_uclient(stdout, result);
 	} else if (ctl_id_of(in->command) == CTL_SHOW_COUNTERS) {
