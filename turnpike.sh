@@ -195,16 +195,10 @@ bench() {
 	build
 	rm -f $build/bench.jsonl
 	for b in $build/bench/bench_*; do
-		[ -x "$b" ] && [ -f "$b" ] || continue
-		BENCH_JSONL=$build/bench.jsonl as_root_env "$b" $quick
+		{ [ -x "$b" ] && [ -f "$b" ]; } || continue
+		as_root env TURNPIKE_BENCH_OUT="$build/bench.jsonl" "$b" $quick # hugepages need root
 	done
-	[ ! -x bench/insn.sh ] || BENCH_JSONL=$build/bench.jsonl as_root_env bench/insn.sh $build
 	echo "bench: wrote $build/bench.jsonl"
-}
-
-# Hugepages and locked memory need root; the figures go to the caller's file.
-as_root_env() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else as_root env BENCH_JSONL="$BENCH_JSONL" "$@"; fi
 }
 
 fuzz() {

@@ -10,10 +10,12 @@
  *
  * Method     Own and baseline alternate in one run; pair 0 is warm-up and dropped. `value` is the
  *            median, `low` and `high` its bootstrap 95 % interval, `ratio` the median of the
- *            per-pair ratios (own / baseline). A line is noisy if the hypervisor stole more than 1
- * % since the last line or the interval's half-width is above 3 %: claim nothing from it. Line
- * {"name","value","unit","low","high","baseline","ratio","noisy"}; baseline and ratio are null
- * without one. Threads    Main thread.
+ *            per-pair ratios (own / baseline). A line is noisy if the hypervisor stole more than
+ *            1 % since the last line, or the interval's half-width is above 3 %: claim nothing from
+ *            it.
+ * Line       {"name","value","unit","low","high","baseline","ratio","noisy"}; baseline and ratio
+ *            are null without one.
+ * Threads    Main thread.
  */
 #pragma once
 
