@@ -103,7 +103,7 @@ for a in 198.18.0.2 fd00:18::2; do
 	lab_start peer "http-$a" python3 -m http.server --bind "$a" --directory "$LAB_DIR/www" 8000
 done
 fetch() {
-	lab_in "$1" curl -sS -g -m 20 --retry 20 --retry-connrefused --retry-delay 1 \
+	lab_in "$1" curl -sS -g -m 12 --retry 3 --retry-connrefused --retry-delay 1 --retry-max-time 12 \
 		-o "$LAB_DIR/got" -w '%{size_download} octets in %{time_total} s\n' "http://$2:8000/file" &&
 		cmp "$LAB_DIR/got" "$LAB_DIR/www/file"
 }
@@ -164,7 +164,7 @@ lab_check "TCP survives kill -9 of the data plane" [ $? -eq 0 ]
 cat "$LAB_DIR/crash.out" | sed 's/^/#   /'
 lab_check "no duplicate after the restart" once peer ping -c 10 -i 0.05 -W 1 198.18.0.1
 lab_check "a second start is refused with 75" sh -c \
-	"ip netns exec $LAB-relay $LAB_BUILD/turnpike-dataplane -c $LAB_DIR/turnpike.yaml; [ \$? -eq 75 ]"
+	"ip netns exec $LAB-relay timeout 10 $LAB_BUILD/turnpike-dataplane -c $LAB_DIR/turnpike.yaml; [ \$? -eq 75 ]"
 
 stop() {
 	lab_stop "$dataplane"
