@@ -99,7 +99,8 @@ Y
 }
 
 start_relay() {
-	inside "$relay" "$build/turnpike" run -c "$dir/turnpike.yaml" \
+	# Not by inside(): $! would be a shell that waits, and killing it would leave the relay alone.
+	nsenter --net="/run/netns/$relay" "$build/turnpike" run -c "$dir/turnpike.yaml" \
 		>"$dir/ready" 2>"$dir/relay.log" &
 	relay_pid=$!
 	n=300
@@ -113,7 +114,7 @@ start_relay() {
 
 start_peers() {
 	for a in $peer4 $peer6; do
-		inside "$outside" "$tools/turnutils_peer" -L "$a" -p 3480 >"$dir/peer.log" 2>&1 &
+		nsenter --net="/run/netns/$outside" "$tools/turnutils_peer" -L "$a" -p 3480 >"$dir/peer.log" 2>&1 &
 		peer_pids="$peer_pids $!"
 	done
 	sleep 0.3
