@@ -97,14 +97,17 @@ lab_check "eth0 has no address left" lab_in relay sh -c '! ip -o addr show dev e
 mkdir "$LAB_DIR/www"
 head -c 3000000 /dev/urandom >"$LAB_DIR/www/file"
 for a in 198.18.0.1 fd00:18::1; do
-	lab_start relay "http-$a" python3 -m http.server --bind "$a" --directory "$LAB_DIR/www" 8000
+	lab_start relay "http-$a" python3 -u -m http.server --bind "$a" --directory "$LAB_DIR/www" 8000
 done
 for a in 198.18.0.2 fd00:18::2; do
-	lab_start peer "http-$a" python3 -m http.server --bind "$a" --directory "$LAB_DIR/www" 8000
+	lab_start peer "http-$a" python3 -u -m http.server --bind "$a" --directory "$LAB_DIR/www" 8000
+done
+for a in 198.18.0.1 fd00:18::1 198.18.0.2 fd00:18::2; do
+	lab_wait 20 grep -q Serving "$LAB_DIR/http-$a.log"
 done
 fetch() {
-	lab_in "$1" curl -sS -g -m 12 --retry 3 --retry-connrefused --retry-delay 1 --retry-max-time 12 \
-		-o "$LAB_DIR/got" -w '%{size_download} octets in %{time_total} s\n' "http://$2:8000/file" &&
+	lab_in "$1" curl -sS -g -m 10 -o "$LAB_DIR/got" \
+		-w '%{size_download} octets in %{time_total} s\n' "http://$2:8000/file" &&
 		cmp "$LAB_DIR/got" "$LAB_DIR/www/file"
 }
 lab_check "HTTP out of the relay, IPv4" fetch peer 198.18.0.1

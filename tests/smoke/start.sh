@@ -77,7 +77,7 @@ print("ready", flush=True)
 time.sleep(60)'
 lab_wait 5 grep -q ready "$LAB_DIR/holder.log"
 state >"$LAB_DIR/before" 2>&1
-lab_check "the TAP is in use" refused 75 "another program has the TAP"
+lab_check "the TAP is in use" refused 75 "has the TAP"
 lab_stop "$LAB_PID"
 lab_check "eth0 works as before" lab_in peer ping -c 1 -W 1 198.18.0.1
 lab_end
