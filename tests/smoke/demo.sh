@@ -15,7 +15,7 @@ once() {
 }
 lab_check "--once ends with 0" once
 lab_check "and shows five rows without loss" sh -c "
-	[ \$(grep -cE ' +[0-9]+ +[0-9]+ +0 +[0-9.]+ ms' '$LAB_DIR/once.log') = 5 ]"
+	[ \$(grep -cE ' +([0-9]+) +[0-9]+ +0 +[0-9. ]+ ms\$' '$LAB_DIR/once.log') = 5 ]"
 grep ' ms$' "$LAB_DIR/once.log" | sed 's/^/#   /'
 
 # left PID: nothing of that demonstration is there any more.
@@ -30,7 +30,8 @@ left() {
 	ip -o link | grep ': tp[0-9]' && return 1
 	return 0
 }
-for signal in INT TERM; do
+# interrupted SIGNAL LINE WHAT: begins, and gets the signal when that line has been printed.
+interrupted() {
 	: >"$LAB_DIR/demo.log"
 	# A shell starts what is in the background deaf to INT.
 	python3 - "$root/packaging/demo.sh" >"$LAB_DIR/demo.log" 2>&1 <<'E' &
@@ -41,10 +42,12 @@ os.execv(sys.argv[1], sys.argv[1:])
 E
 	demo=$!
 	LAB_PIDS="$LAB_PIDS $demo"
-	lab_check "it keeps serving" lab_wait 60 grep -q 'keeps serving' "$LAB_DIR/demo.log"
+	lab_check "$3" lab_wait 60 grep -q "$2" "$LAB_DIR/demo.log"
 	lab_check "in namespaces of its own" sh -c "[ \$(ip netns list | grep -c 'turnpike-$demo-') = 2 ]"
-	kill -$signal -- -"$demo"
-	lab_check "$signal ends it" lab_gone "$demo"
+	kill -"$1" "-$demo"
+	lab_check "$1 ends it" lab_gone "$demo"
 	lab_check "and nothing is left: namespace, process, TAP, socket, file" left "$demo"
-done
+}
+interrupted TERM '^run: ready' "it becomes ready"
+interrupted INT 'keeps serving' "it keeps serving"
 lab_end
