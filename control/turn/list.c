@@ -10,9 +10,7 @@
 
 static uint32_t left_s(const struct turn_server *srv, uint32_t deadline_s)
 {
-	const uint32_t now_s = (uint32_t)(srv->now_ms / 1000);
-
-	return deadline_s > now_s ? deadline_s - now_s : 0;
+	return deadline_s > srv->now_s ? deadline_s - srv->now_s : 0;
 }
 
 const char *turn_end_name(enum turn_end e)
