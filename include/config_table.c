@@ -168,9 +168,10 @@ const struct setting config_settings[] = {
 	  .type = SETTING_OPAQUE,
 	  .at = AT(realm),
 	  .min = 1,
-	  .max = 508,
+	  .max = 32, /* a 401 stays within 2.5 times the smallest Allocate (RFC 8656 §7.2) */
 	  .required = true,
-	  .doc = "Realm of the long-term credentials, at most 127 characters" },
+	  .doc = "Realm of the long-term credentials; a longer one would make 401 outgrow a small "
+	         "Allocate 2.5 times, and then it is not sent" },
 	{ .key = "auth.users",
 	  .type = SETTING_USERS,
 	  .min = 1,

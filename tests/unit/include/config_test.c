@@ -260,7 +260,7 @@ static const struct {
 	{ "advertise twice",     PORTS LISTENERS "relay: { addresses: [198.18.0.1], advertise: { 198.18.0.1: 192.0.2.1, 198.18.0.1: 192.0.2.2 } }\n" AUTH, "relay.yaml:3: relay.advertise: '198.18.0.1' is given twice" },
 	{ "advertise shared",    PORTS LISTENERS "relay: { addresses: [198.18.0.1, 198.18.0.2], advertise: { 198.18.0.1: 192.0.2.1, 198.18.0.2: 192.0.2.1 } }\n" AUTH, "relay.yaml:3: relay.advertise: '192.0.2.1' is advertised for two relay addresses" },
 	{ "advertise another",   PORTS LISTENERS "relay: { addresses: [198.18.0.1, 198.18.0.2], advertise: { 198.18.0.1: 198.18.0.2 } }\n" AUTH, "relay.yaml:3: relay.advertise: '198.18.0.2' is another relay address" },
-	{ "no realm",            PORTS LISTENERS RELAY, "relay.yaml: auth.realm: the setting is missing: Realm of the long-term credentials, at most 127 characters" },
+	{ "no realm",            PORTS LISTENERS RELAY, "relay.yaml: auth.realm: the setting is missing: Realm of the long-term credentials; a longer one would make 401 outgrow a small Allocate 2.5 times, and then it is not sent" },
 	{ "empty realm",         PORTS LISTENERS RELAY "auth: { realm: '' }\n", "relay.yaml:4: auth.realm: the text is empty" },
 	{ "STUN-075 soft hyphen", PORTS LISTENERS RELAY "auth: { realm: \"a\\u00adb\" }\n", "relay.yaml:4: auth.realm: the text holds U+00AD, which names and passwords may not" },
 	{ "STUN-075 user",       PORTS LISTENERS RELAY "auth:\n  realm: x\n  users:\n    \"a\\u00adb\": x\n", "relay.yaml:7: auth.users: the text holds U+00AD, which names and passwords may not" },
@@ -318,7 +318,7 @@ static void test_lengths(void)
 		const char *head, *tail;
 		unsigned most;
 	} limits[] = {
-		{ PORTS LISTENERS RELAY "auth.realm: ", "\n", 127 },
+		{ PORTS LISTENERS RELAY "auth.realm: ", "\n", 32 },
 		{ BASE "software: ", "\n", 127 },
 		{ BASE "name: ", "\n", 63 },
 		{ PORTS LISTENERS RELAY "auth: { realm: x, users: { ? ", " : x } }\n", 508 },
