@@ -207,13 +207,19 @@ static COLD void refused(struct burst *b, unsigned i, enum rewrite_result result
 		relay_slow(b->w, b->port, b->m[i]);
 }
 
-/* After one that was. `counted` is the row that counts the datagram, `next` what it leaves by. */
-static ALWAYS void settle(struct burst *b, unsigned i, const struct flow_hit *counted,
-                          uint16_t next, unsigned state, enum stat_id outcome)
+/*
+ * After one that was. `counted` is the row that counts the datagram, `next` what it leaves by. By
+ * value: a store into the frame could be one into the burst, for all the compiler knows.
+ */
+static ALWAYS void settle(struct burst *b, struct worker *w, struct rte_mbuf *m,
+                          struct flow_hit counted, uint32_t data_len, uint16_t next,
+                          const struct adjacency *a, unsigned state, enum stat_id outcome)
 {
-	flow_count_inline(b->flows, counted->row, counted->r, (uint8_t)b->w->index,
-	                  b->p[i].data_len);
-	relay_out(b->w, b->m[i], next, state, outcome);
+	flow_count_inline(b->flows, counted.row, counted.r, (uint8_t)w->index, data_len);
+	if (__builtin_expect(state != NEIGHBOUR_RESOLVED, 0))
+		return relay_hold(w, m, next, outcome);
+	stat_add(w->stats, outcome, 1);
+	worker_send(w, a->port, m);
 }
 
 /* The family pairs other than IPv4 on both legs, for forward(). */
@@ -236,11 +242,33 @@ static ALWAYS void forward_six(struct burst *b, unsigned i, const enum wrap in, 
 		result = rewrite(w, m, p, true, false, in, out, ready, leg, a, &state);
 	if (__builtin_expect(result != REWRITE_OK, 0))
 		return refused(b, i, result);
-	settle(b, i, counted, next, state, outcome);
+	settle(b, w, m, *counted, p->data_len, next, a, state, outcome);
 }
 
-static APART void channel_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+/* The 16-octet form of peer_ip4 as far as anyone reads it: its last four octets. */
+static inline const uint8_t *ip4_form(const struct row *r)
 {
+	return (const uint8_t *)r + offsetof(struct row, peer_ip4) - 12;
+}
+
+static_assert(offsetof(struct row, peer_port) == offsetof(struct row, relayed_port) + 2,
+              "one load gives both ports as a header has them");
+
+/* Of a channel: what else a leg has is not read for it. */
+static ALWAYS void channel_leg(const struct worker *w, const struct row *r, bool out6,
+                               struct leg *leg)
+{
+	leg->src = w->local->relay[r->relay].addr.ip;
+	leg->dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r);
+	leg->ports = fast_load32((const uint8_t *)r + offsetof(struct row, relayed_port));
+	leg->delta = r->udp_delta;
+}
+
+static APART void channel_six(struct burst *b, unsigned i, bool out6)
+{
+	struct leg leg;
+
+	channel_leg(b->w, b->hit[i].r, out6, &leg);
 	forward_six(b, i, WRAP_CHANNEL, WRAP_NONE, true, out6, &leg, &b->hit[i],
 	            b->hit[i].r->adjacency, STAT_CHANNEL_TO_PEER);
 }
@@ -251,8 +279,15 @@ static APART void send_six(struct burst *b, unsigned i, bool out6, struct leg le
 	            b->hit2[i].r->adjacency, STAT_SEND_TO_PEER);
 }
 
-static APART void peer_channel_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+static APART void peer_channel_six(struct burst *b, unsigned i, uint16_t channel, uint16_t delta)
 {
+	const struct row *const r = b->hit[i].r;
+	const bool out6 = r->flags & ROW_FLAG_CLIENT6;
+	struct leg leg;
+
+	leg.channel = channel;
+	leg.delta = delta;
+	relay_leg_to_client(b->w, r, &leg);
 	forward_six(b, i, WRAP_NONE, WRAP_CHANNEL, true, out6, &leg, &b->hit[i],
 	            b->hit[i].r->adjacency, STAT_PEER_TO_CHANNEL);
 }
@@ -264,32 +299,31 @@ static APART void peer_data_six(struct burst *b, unsigned i, bool out6, struct l
 }
 
 /*
- * The rewrite, by families: IPv4 to IPv4 here, the rest by `six`, apart, so that the registers are
- * for the usual case.
+ * The rewrite, IPv4 on both legs. The other pairs are apart (forward_six), so that the registers
+ * are for the usual case.
  */
 static ALWAYS void forward(struct burst *b, unsigned i, const enum wrap in, const enum wrap out,
-                           const bool ready, const bool out6, const struct leg *leg,
-                           const struct flow_hit *counted, enum stat_id outcome,
-                           void (*const six)(struct burst *, unsigned, bool, struct leg))
+                           const bool ready, const struct leg *leg, const struct flow_hit *counted,
+                           enum stat_id outcome)
 {
-	const uint16_t next = counted->r->adjacency;
-	const struct adjacency *const a = relay_adjacency(b->w, next);
+	struct worker *const w = b->w;
+	struct rte_mbuf *const m = b->m[i];
+	const struct flow_hit by = *counted;
+	const uint16_t next = by.r->adjacency;
+	const struct adjacency *const a = relay_adjacency(w, next);
+	const uint32_t data_len = b->p[i].data_len;
 	unsigned state = 0;
-
-	if (__builtin_expect(b->p[i].family != 4 || out6, 0))
-		return six(b, i, out6, *leg);
 	const enum rewrite_result result =
-		rewrite(b->w, b->m[i], &b->p[i], false, false, in, out, ready, leg, a, &state);
+		rewrite(w, m, &b->p[i], false, false, in, out, ready, leg, a, &state);
 
 	if (__builtin_expect(result != REWRITE_OK, 0))
 		return refused(b, i, result);
-	settle(b, i, counted, next, state, outcome);
+	settle(b, w, m, by, data_len, next, a, state, outcome);
 }
 
-/* The 16-octet form of peer_ip4 as far as anyone reads it: its last four octets. */
-static inline const uint8_t *ip4_form(const struct row *r)
+static inline bool any_six(const struct burst *b, unsigned i, bool out6)
 {
-	return (const uint8_t *)r + offsetof(struct row, peer_ip4) - 12;
+	return __builtin_expect(b->p[i].family != 4 || out6, 0);
 }
 
 static COLD void channel_turned(struct burst *b, unsigned i)
@@ -304,9 +338,6 @@ static COLD void channel_turned(struct burst *b, unsigned i)
 	hairpin(b->w, b->port, b->m[i], &b->p[i], r, b->hit[i].row, &peer, r->peer_port);
 }
 
-static_assert(offsetof(struct row, peer_port) == offsetof(struct row, relayed_port) + 2,
-              "one load gives both ports as a header has them");
-
 static APART void channel_to_peer(struct burst *b, unsigned i)
 {
 	struct worker *const w = b->w;
@@ -320,15 +351,12 @@ static APART void channel_to_peer(struct burst *b, unsigned i)
 	if (__builtin_expect(r->flags & ROW_FLAG_TURNED, 0))
 		return channel_turned(b, i);
 	const bool out6 = r->flags & ROW_FLAG_PEER6;
-	const struct leg leg = {
-		.src = w->local->relay[r->relay].addr.ip,
-		.dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r),
-		.ports = fast_load32((const uint8_t *)r + offsetof(struct row, relayed_port)),
-		.delta = r->udp_delta,
-	};
+	struct leg leg;
 
-	forward(b, i, WRAP_CHANNEL, WRAP_NONE, true, out6, &leg, &b->hit[i], STAT_CHANNEL_TO_PEER,
-	        channel_six);
+	if (any_six(b, i, out6))
+		return channel_six(b, i, out6);
+	channel_leg(w, r, false, &leg);
+	forward(b, i, WRAP_CHANNEL, WRAP_NONE, true, &leg, &b->hit[i], STAT_CHANNEL_TO_PEER);
 }
 
 /* Without an inline peer the row's deadline is the allocation's own. */
@@ -367,8 +395,9 @@ static APART void send_to_peer(struct burst *b, unsigned i)
 		.ports = allocation->relayed_port | (uint32_t)peer_port << 16,
 	};
 
-	forward(b, i, WRAP_INDICATION, WRAP_NONE, false, p->key.kind == FLOW_ALLOCATION6, &leg,
-	        &b->hit2[i], STAT_SEND_TO_PEER, send_six);
+	if (any_six(b, i, p->key.kind == FLOW_ALLOCATION6))
+		return send_six(b, i, p->key.kind == FLOW_ALLOCATION6, leg);
+	forward(b, i, WRAP_INDICATION, WRAP_NONE, false, &leg, &b->hit2[i], STAT_SEND_TO_PEER);
 }
 
 static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel, uint16_t delta)
@@ -376,12 +405,12 @@ static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel
 	const struct row *const r = b->hit[i].r;
 	struct leg leg;
 
+	if (any_six(b, i, r->flags & ROW_FLAG_CLIENT6))
+		return peer_channel_six(b, i, channel, delta);
 	leg.channel = channel;
 	leg.delta = delta;
-
 	relay_leg_to_client(b->w, r, &leg);
-	forward(b, i, WRAP_NONE, WRAP_CHANNEL, true, r->flags & ROW_FLAG_CLIENT6, &leg, &b->hit[i],
-	        STAT_PEER_TO_CHANNEL, peer_channel_six);
+	forward(b, i, WRAP_NONE, WRAP_CHANNEL, true, &leg, &b->hit[i], STAT_PEER_TO_CHANNEL);
 }
 
 static APART void peer_to_data(struct burst *b, unsigned i)
@@ -391,8 +420,9 @@ static APART void peer_to_data(struct burst *b, unsigned i)
 
 	memcpy(leg.peer.ip, b->p[i].key.ip, 16);
 	relay_leg_to_client(b->w, r, &leg);
-	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, r->flags & ROW_FLAG_CLIENT6, &leg,
-	        &b->hit[i], STAT_PEER_TO_DATA, peer_data_six);
+	if (any_six(b, i, r->flags & ROW_FLAG_CLIENT6))
+		return peer_data_six(b, i, r->flags & ROW_FLAG_CLIENT6, leg);
+	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, &leg, &b->hit[i], STAT_PEER_TO_DATA);
 }
 
 static APART void from_peer(struct burst *b, unsigned i)
