@@ -51,11 +51,23 @@ static inline bool admit(struct worker *w, const struct port *port, struct rte_m
 	return true;
 }
 
+/* Apart, so that the registers are for IPv4. */
+static APART void find_out_other(const struct burst *b, const struct rte_mbuf *m, uint64_t mac,
+                                 unsigned channel_mask, struct parsed *p)
+{
+	const struct worker *const w = b->w;
+	const uint8_t *const f = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (!classify_fast(w->local, f, m->data_len, mac, channel_mask, p))
+		classify(w->local, f, m->data_len, b->port->mac.addr_bytes, w->serve, p);
+}
+
 /* Counts in registers: through memory each would wait for the one before. */
 static inline void find_out(struct burst *b, struct rte_mbuf **rx, const unsigned n)
 {
 	struct worker *const w = b->w;
 	const unsigned channel_mask = w->serve & DEMUX_SERVE_RFC5766 ? 0xC0 : 0xF0;
+	const struct local_table *const local = w->local;
 	unsigned kept = 0, first = 0, more = 0;
 	uint64_t octets = 0, mac = 0;
 
@@ -69,8 +81,8 @@ static inline void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 			continue;
 		const uint8_t *const f = rte_pktmbuf_mtod(m, const uint8_t *);
 
-		if (!classify_fast(w->local, f, m->data_len, mac, channel_mask, p))
-			classify(w->local, f, m->data_len, b->port->mac.addr_bytes, w->serve, p);
+		if (!classify_fast4(local, f, m->data_len, mac, channel_mask, p))
+			find_out_other(b, m, mac, channel_mask, p);
 		if (p->path == PATH_CHANNEL || p->path == PATH_SEND) {
 			b->hash[kept] = flow_hash(b->flows, &p->key);
 			flow_prefetch(b->flows, b->hash[kept]);
@@ -209,16 +221,18 @@ static COLD void refused(struct burst *b, unsigned i, enum rewrite_result result
 
 /*
  * After one that was. `counted` is the row that counts the datagram, `next` what it leaves by. By
- * value: a store into the frame could be one into the burst, for all the compiler knows.
+ * value: a store into the frame could be one into the burst, for all the compiler knows. *sent is
+ * counted under `outcome` by whoever has it.
  */
 static ALWAYS void settle(struct burst *b, struct worker *w, struct rte_mbuf *m,
                           struct flow_hit counted, uint32_t data_len, uint16_t next,
-                          const struct adjacency *a, unsigned state, enum stat_id outcome)
+                          const struct adjacency *a, unsigned state, enum stat_id outcome,
+                          unsigned *sent)
 {
 	flow_count_inline(b->flows, counted.row, counted.r, (uint8_t)w->index, data_len);
 	if (__builtin_expect(state != NEIGHBOUR_RESOLVED, 0))
 		return relay_hold(w, m, next, outcome);
-	stat_add(w->stats, outcome, 1);
+	++*sent;
 	worker_send(w, a->port, m);
 }
 
@@ -232,7 +246,7 @@ static ALWAYS void forward_six(struct burst *b, unsigned i, const enum wrap in, 
 	const struct parsed *const p = &b->p[i];
 	const struct adjacency *const a = relay_adjacency(w, next);
 	enum rewrite_result result;
-	unsigned state = 0;
+	unsigned state = 0, sent = 0;
 
 	if (p->family == 6 && out6)
 		result = rewrite(w, m, p, true, true, in, out, ready, leg, a, &state);
@@ -242,7 +256,8 @@ static ALWAYS void forward_six(struct burst *b, unsigned i, const enum wrap in, 
 		result = rewrite(w, m, p, true, false, in, out, ready, leg, a, &state);
 	if (__builtin_expect(result != REWRITE_OK, 0))
 		return refused(b, i, result);
-	settle(b, w, m, *counted, p->data_len, next, a, state, outcome);
+	settle(b, w, m, *counted, p->data_len, next, a, state, outcome, &sent);
+	stat_add(w->stats, outcome, sent);
 }
 
 /* The 16-octet form of peer_ip4 as far as anyone reads it: its last four octets. */
@@ -304,7 +319,7 @@ static APART void peer_data_six(struct burst *b, unsigned i, bool out6, struct l
  */
 static ALWAYS void forward(struct burst *b, unsigned i, const enum wrap in, const enum wrap out,
                            const bool ready, const struct leg *leg, const struct flow_hit *counted,
-                           enum stat_id outcome)
+                           enum stat_id outcome, unsigned *sent)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = b->m[i];
@@ -318,7 +333,7 @@ static ALWAYS void forward(struct burst *b, unsigned i, const enum wrap in, cons
 
 	if (__builtin_expect(result != REWRITE_OK, 0))
 		return refused(b, i, result);
-	settle(b, w, m, by, data_len, next, a, state, outcome);
+	settle(b, w, m, by, data_len, next, a, state, outcome, sent);
 }
 
 static inline bool any_six(const struct burst *b, unsigned i, bool out6)
@@ -338,7 +353,7 @@ static COLD void channel_turned(struct burst *b, unsigned i)
 	hairpin(b->w, b->port, b->m[i], &b->p[i], r, b->hit[i].row, &peer, r->peer_port);
 }
 
-static APART void channel_to_peer(struct burst *b, unsigned i)
+static ALWAYS void channel_to_peer(struct burst *b, unsigned i, unsigned *sent)
 {
 	struct worker *const w = b->w;
 
@@ -356,7 +371,7 @@ static APART void channel_to_peer(struct burst *b, unsigned i)
 	if (any_six(b, i, out6))
 		return channel_six(b, i, out6);
 	channel_leg(w, r, false, &leg);
-	forward(b, i, WRAP_CHANNEL, WRAP_NONE, true, &leg, &b->hit[i], STAT_CHANNEL_TO_PEER);
+	forward(b, i, WRAP_CHANNEL, WRAP_NONE, true, &leg, &b->hit[i], STAT_CHANNEL_TO_PEER, sent);
 }
 
 /* Without an inline peer the row's deadline is the allocation's own. */
@@ -366,7 +381,7 @@ static inline bool ended(const struct worker *w, const struct row *allocation)
 	       expired(w, allocation);
 }
 
-static APART void send_to_peer(struct burst *b, unsigned i)
+static ALWAYS void send_to_peer(struct burst *b, unsigned i, unsigned *sent)
 {
 	struct worker *const w = b->w;
 	const struct parsed *const p = &b->p[i];
@@ -397,10 +412,12 @@ static APART void send_to_peer(struct burst *b, unsigned i)
 
 	if (any_six(b, i, p->key.kind == FLOW_ALLOCATION6))
 		return send_six(b, i, p->key.kind == FLOW_ALLOCATION6, leg);
-	forward(b, i, WRAP_INDICATION, WRAP_NONE, false, &leg, &b->hit2[i], STAT_SEND_TO_PEER);
+	forward(b, i, WRAP_INDICATION, WRAP_NONE, false, &leg, &b->hit2[i], STAT_SEND_TO_PEER,
+	        sent);
 }
 
-static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel, uint16_t delta)
+static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel, uint16_t delta,
+                                   unsigned *sent)
 {
 	const struct row *const r = b->hit[i].r;
 	struct leg leg;
@@ -410,22 +427,25 @@ static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel
 	leg.channel = channel;
 	leg.delta = delta;
 	relay_leg_to_client(b->w, r, &leg);
-	forward(b, i, WRAP_NONE, WRAP_CHANNEL, true, &leg, &b->hit[i], STAT_PEER_TO_CHANNEL);
+	forward(b, i, WRAP_NONE, WRAP_CHANNEL, true, &leg, &b->hit[i], STAT_PEER_TO_CHANNEL, sent);
 }
 
 static APART void peer_to_data(struct burst *b, unsigned i)
 {
 	const struct row *const r = b->hit[i].r;
+	unsigned sent = 0;
 	struct leg leg = { .peer_port = b->p[i].key.port };
 
 	memcpy(leg.peer.ip, b->p[i].key.ip, 16);
 	relay_leg_to_client(b->w, r, &leg);
 	if (any_six(b, i, r->flags & ROW_FLAG_CLIENT6))
 		return peer_data_six(b, i, r->flags & ROW_FLAG_CLIENT6, leg);
-	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, &leg, &b->hit[i], STAT_PEER_TO_DATA);
+	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, &leg, &b->hit[i], STAT_PEER_TO_DATA,
+	        &sent);
+	stat_add(b->w->stats, STAT_PEER_TO_DATA, sent);
 }
 
-static APART void from_peer(struct burst *b, unsigned i)
+static ALWAYS void from_peer(struct burst *b, unsigned i, unsigned *sent)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = b->m[i];
@@ -447,11 +467,53 @@ static APART void from_peer(struct burst *b, unsigned i)
 		}
 	}
 	if (__builtin_expect(channel != 0, 1))
-		return peer_to_channel(b, i, channel, delta);
+		return peer_to_channel(b, i, channel, delta, sent);
 	if (!flow_verify(b->flows, &b->key2[i], b->hash2[i], &b->hit2[i]) ||
 	    expired(w, b->hit2[i].r))
 		return worker_drop(w, m, STAT_NO_PERMISSION);
 	peer_to_data(b, i);
+}
+
+/*
+ * From frame i on as long as they are of one kind; returns the first that is not. What a function
+ * costs to enter, and its count, are paid once a run.
+ */
+static inline bool goes_on(const struct burst *b, unsigned i, enum path path)
+{
+	return i < b->n && b->p[i].path == path;
+}
+
+static APART unsigned channel_run(struct burst *b, unsigned i)
+{
+	unsigned sent = 0;
+
+	do
+		channel_to_peer(b, i, &sent);
+	while (goes_on(b, ++i, PATH_CHANNEL));
+	stat_add(b->w->stats, STAT_CHANNEL_TO_PEER, sent);
+	return i;
+}
+
+static APART unsigned peer_run(struct burst *b, unsigned i)
+{
+	unsigned sent = 0;
+
+	do
+		from_peer(b, i, &sent);
+	while (goes_on(b, ++i, PATH_PEER));
+	stat_add(b->w->stats, STAT_PEER_TO_CHANNEL, sent);
+	return i;
+}
+
+static APART unsigned send_run(struct burst *b, unsigned i)
+{
+	unsigned sent = 0;
+
+	do
+		send_to_peer(b, i, &sent);
+	while (goes_on(b, ++i, PATH_SEND));
+	stat_add(b->w->stats, STAT_SEND_TO_PEER, sent);
+	return i;
 }
 
 /* To the service turn, or lost under the name of the full ring. STAT_COUNT: it counts itself. */
@@ -465,20 +527,31 @@ static void give(struct burst *b, struct rte_mbuf *m, enum give why, enum stat_i
 		stat_add(b->w->stats, outcome, 1);
 }
 
-static inline void dispatch(struct burst *b, unsigned i)
+static inline void dispatch_other(struct burst *b, unsigned i)
 {
 	struct rte_mbuf *const m = b->m[i];
 
 	switch ((enum path)b->p[i].path) {
-	case PATH_CHANNEL: return channel_to_peer(b, i);
-	case PATH_PEER: return from_peer(b, i);
-	case PATH_SEND: return send_to_peer(b, i);
+	case PATH_CHANNEL:
+	case PATH_PEER:
+	case PATH_SEND: return; /* runs */
 	case PATH_ANSWER: return answer_request(b->w, b->port, m, &b->p[i]);
 	case PATH_KERNEL: return give(b, m, GIVE_KERNEL, STAT_TO_KERNEL, STAT_EXCEPTION_FULL);
 	case PATH_SLOW: return relay_slow(b->w, b->port, m);
 	case PATH_FRAGMENT: return give(b, m, GIVE_FRAGMENT, STAT_FRAGMENT_HELD, STAT_SERVICE_FULL);
 	case PATH_ICMP: return give(b, m, GIVE_ICMP, STAT_COUNT, STAT_SERVICE_FULL);
 	case PATH_DROP: return worker_drop(b->w, m, b->p[i].drop);
+	}
+}
+
+/* Returns the frame after those it dealt with. */
+static inline unsigned dispatch(struct burst *b, unsigned i)
+{
+	switch ((enum path)b->p[i].path) {
+	case PATH_CHANNEL: return channel_run(b, i);
+	case PATH_PEER: return peer_run(b, i);
+	case PATH_SEND: return send_run(b, i);
+	default: dispatch_other(b, i); return i + 1;
 	}
 }
 
@@ -503,6 +576,6 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 		ask(&b);
 	if (b.second_due)
 		suggest_second(&b);
-	for (unsigned i = 0; i < b.n; i++)
-		dispatch(&b, i);
+	for (unsigned i = 0; i < b.n;)
+		i = dispatch(&b, i);
 }

@@ -25,6 +25,7 @@ enum wrap { WRAP_NONE, WRAP_CHANNEL, WRAP_INDICATION };
 enum {
 	REWRITE_ETH = 14,
 	REWRITE_UDP = 8,
+	REWRITE_DF = 0x40,
 	REWRITE_MIN_MTU6 = 1280,
 	REWRITE_DF0_MAX =
 		1260, /* IPv6 to IPv4: at most this long, and a router may cut it (TURN-142) */
@@ -137,8 +138,8 @@ static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg
 
 /* What of the header that came goes on. */
 struct rewrite_header {
-	uint8_t tos, ttl;
-	bool df;
+	uint32_t tos, ttl;
+	uint32_t df; /* as it lies in an IPv4 header: 0 or REWRITE_DF */
 };
 
 static inline struct rewrite_header rewrite_header_of(const uint8_t *ip, bool six)
@@ -146,14 +147,14 @@ static inline struct rewrite_header rewrite_header_of(const uint8_t *ip, bool si
 	if (six)
 		return (struct rewrite_header){ .tos = (uint8_t)(be16_load(ip) >> 4),
 			                        .ttl = ip[7] };
-	return (struct rewrite_header){ .tos = ip[1], .ttl = ip[8], .df = ip[6] & 0x40 };
+	return (struct rewrite_header){ .tos = ip[1], .ttl = ip[8], .df = ip[6] & REWRITE_DF };
 }
 
 static inline void rewrite_put_ip4(uint8_t *ip, const struct rewrite_header *h, uint16_t total,
                                    uint16_t id, const struct leg *leg)
 {
-	const uint32_t w0 = 0x45u | (uint32_t)h->tos << 8 | (uint32_t)rewrite_be(total) << 16;
-	const uint32_t w1 = id | (h->df ? 0x40u << 16 : 0);
+	const uint32_t w0 = 0x45u | h->tos << 8 | __builtin_bswap32(total);
+	const uint32_t w1 = id | h->df << 16;
 	const uint32_t w2 = h->ttl | 17u << 8;
 	const uint32_t src = rewrite_load32(leg->src + 12), dst = rewrite_load32(leg->dst + 12);
 	const uint16_t sum = (uint16_t)~fast_fold((uint64_t)w0 + w1 + w2 + src + dst);
@@ -168,7 +169,7 @@ static inline void rewrite_put_ip4(uint8_t *ip, const struct rewrite_header *h, 
 static inline void rewrite_put_ip6(uint8_t *ip, const struct rewrite_header *h, uint16_t payload,
                                    uint32_t label, const struct leg *leg)
 {
-	be32_store(ip, 6u << 28 | (uint32_t)h->tos << 20 | label);
+	be32_store(ip, 6u << 28 | h->tos << 20 | label);
 	be32_store(ip + 4, (uint32_t)payload << 16 | 17u << 8 | h->ttl);
 	memcpy(ip + 8, leg->src, 16);
 	memcpy(ip + 24, leg->dst, 16);
@@ -240,6 +241,13 @@ static inline uint16_t rewrite_udp_sum(uint16_t old, uint64_t change)
 	return old == 0 ? 0 : sum == 0 ? 0xFFFF : sum;
 }
 
+/* What was behind the data goes away: apart so that the rest keeps its registers. */
+static __attribute__((noinline, unused)) uint64_t rewrite_trail(uint64_t sum, const uint8_t *trail,
+                                                                uint32_t len, uint32_t at)
+{
+	return csum_sub_at(sum, trail, len, at);
+}
+
 /*
  * The rewrite. On REWRITE_OK the frame is the one that leaves, *state that of its next hop; on
  * anything else it is untouched. `ready`: leg->delta holds. The frame has neither options nor
@@ -282,11 +290,11 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 
 	if (__builtin_expect(h.ttl <= 1 && !keep_ttl, 0))
 		return in6 || out6 ? REWRITE_SLOW : REWRITE_TTL; /* TURN-134, TURN-135 */
-	h.ttl = keep_ttl ? 64 : (uint8_t)(h.ttl - 1);
+	h.ttl = keep_ttl ? 64 : h.ttl - 1;
 	if (!in6 && !out6)
-		h.df |= in == WRAP_INDICATION && p->dont_fragment; /* TURN-131 */
+		h.df |= in == WRAP_INDICATION && p->dont_fragment ? REWRITE_DF : 0; /* TURN-131 */
 	else if (in6 && !out6)
-		h.df = ip_len > REWRITE_DF0_MAX; /* TURN-142 */
+		h.df = ip_len > REWRITE_DF0_MAX ? REWRITE_DF : 0; /* TURN-142 */
 
 	/* Everything that goes away is read before anything is written. */
 	const uint16_t old = csum_load(udp + 6);
@@ -307,7 +315,7 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		lengths += (int32_t)data_len;
 	sum += __builtin_bswap32((uint32_t)lengths);
 	if (in != WRAP_NONE && __builtin_expect(trail != 0, 0))
-		sum = csum_sub_at(sum, frame + data_at + data_len, trail, data_len);
+		sum = rewrite_trail(sum, frame + data_at + data_len, trail, data_len);
 
 	uint8_t *const eth = frame + start;
 	uint8_t *const new_ip = eth + REWRITE_ETH;
@@ -315,7 +323,7 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	uint8_t *const wrap = new_udp + REWRITE_UDP;
 
 	if (out == WRAP_CHANNEL) {
-		const uint32_t word = leg->channel | (uint32_t)rewrite_be((uint16_t)data_len) << 16;
+		const uint32_t word = leg->channel | __builtin_bswap32(data_len);
 
 		memcpy(wrap, &word, 4);
 		if (!ready)
@@ -325,7 +333,7 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		for (unsigned i = 0; i < pad; i++)
 			wrap[wrap_len + data_len + i] = 0;
 	}
-	const uint64_t u = leg->ports | (uint64_t)rewrite_be((uint16_t)udp_len) << 32 |
+	const uint64_t u = leg->ports | (uint64_t)__builtin_bswap32(udp_len) << 16 |
 	                   (uint64_t)rewrite_udp_sum(old, sum) << 48;
 
 	memcpy(new_udp, &u, 8);
