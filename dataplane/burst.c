@@ -307,10 +307,21 @@ static APART void peer_channel_six(struct burst *b, unsigned i, uint16_t channel
 	            b->hit[i].r->adjacency, STAT_PEER_TO_CHANNEL);
 }
 
-static APART void peer_data_six(struct burst *b, unsigned i, bool out6, struct leg leg)
+static ALWAYS void data_leg(const struct burst *b, unsigned i, struct leg *leg)
 {
-	forward_six(b, i, WRAP_NONE, WRAP_INDICATION, false, out6, &leg, &b->hit[i],
-	            b->hit[i].r->adjacency, STAT_PEER_TO_DATA);
+	leg->peer_port = b->p[i].key.port;
+	memcpy(leg->peer.ip, b->p[i].key.ip, 16);
+	relay_leg_to_client(b->w, b->hit[i].r, leg);
+}
+
+static APART void peer_data_six(struct burst *b, unsigned i)
+{
+	const struct row *const r = b->hit[i].r;
+	struct leg leg;
+
+	data_leg(b, i, &leg);
+	forward_six(b, i, WRAP_NONE, WRAP_INDICATION, false, r->flags & ROW_FLAG_CLIENT6, &leg,
+	            &b->hit[i], r->adjacency, STAT_PEER_TO_DATA);
 }
 
 /*
@@ -432,14 +443,12 @@ static ALWAYS void peer_to_channel(struct burst *b, unsigned i, uint16_t channel
 
 static APART void peer_to_data(struct burst *b, unsigned i)
 {
-	const struct row *const r = b->hit[i].r;
 	unsigned sent = 0;
-	struct leg leg = { .peer_port = b->p[i].key.port };
+	struct leg leg;
 
-	memcpy(leg.peer.ip, b->p[i].key.ip, 16);
-	relay_leg_to_client(b->w, r, &leg);
-	if (any_six(b, i, r->flags & ROW_FLAG_CLIENT6))
-		return peer_data_six(b, i, r->flags & ROW_FLAG_CLIENT6, leg);
+	if (any_six(b, i, b->hit[i].r->flags & ROW_FLAG_CLIENT6))
+		return peer_data_six(b, i);
+	data_leg(b, i, &leg);
 	forward(b, i, WRAP_NONE, WRAP_INDICATION, false, &leg, &b->hit[i], STAT_PEER_TO_DATA,
 	        &sent);
 	stat_add(b->w->stats, STAT_PEER_TO_DATA, sent);

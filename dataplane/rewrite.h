@@ -26,6 +26,7 @@ enum {
 	REWRITE_ETH = 14,
 	REWRITE_UDP = 8,
 	REWRITE_DF = 0x40,
+	REWRITE_SEND4 = 36, /* what stands before the data of an IPv4 peer, as clients write it */
 	REWRITE_MIN_MTU6 = 1280,
 	REWRITE_DF0_MAX =
 		1260, /* IPv6 to IPv4: at most this long, and a router may cut it (TURN-142) */
@@ -125,6 +126,16 @@ static inline uint64_t rewrite_legs(const uint8_t *ip, const uint8_t *udp, bool 
 	return sum + rewrite_load32(leg->src + 12) + rewrite_load32(leg->dst + 12);
 }
 
+/* The complements of REWRITE_SEND4 octets. */
+static inline uint64_t rewrite_sub_send4(uint64_t sum, const uint8_t *p)
+{
+	uint32_t w[REWRITE_SEND4 / 4];
+
+	memcpy(w, p, sizeof(w));
+	return sum + 9 * UINT64_C(0xFFFFFFFF) -
+	       ((uint64_t)w[0] + w[1] + w[2] + w[3] + w[4] + w[5] + w[6] + w[7] + w[8]);
+}
+
 /* The same for every packet of a flow, and not to be guessed (TURN-137). */
 static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg)
 {
@@ -198,7 +209,14 @@ static inline uint64_t rewrite_put_data(struct worker *w, uint8_t *p, bool peer6
 	uint64_t txid[2] = { 0 }; /* the first 32 bits of txid[0] are the cookie */
 	uint64_t sum;
 
-	worker_random(w, (uint8_t *)txid + 4, STUN_TXID_LEN);
+	if (__builtin_expect(w->random_left >= STUN_TXID_LEN, 1)) {
+		const uint8_t *const fresh = w->random + (w->random_left -= STUN_TXID_LEN);
+
+		txid[0] = (uint64_t)rewrite_load32(fresh) << 32;
+		txid[1] = rewrite_load64(fresh + 4);
+	} else {
+		worker_random(w, (uint8_t *)txid + 4, STUN_TXID_LEN);
+	}
 	txid[0] |= cookie;
 	sum = rewrite_put32(
 		p, 0x1700u | (uint32_t)rewrite_be((uint16_t)(8 + xor_len + pad4(data_len))) << 16,
@@ -309,6 +327,8 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 
 	if (in == WRAP_CHANNEL && ready) /* the number is in the delta */
 		lengths -= (int32_t)data_len;
+	else if (in == WRAP_INDICATION && data_at - body == REWRITE_SEND4)
+		sum = rewrite_sub_send4(sum, frame + body);
 	else if (in != WRAP_NONE)
 		sum = csum_sub(sum, frame + body, data_at - body);
 	if (out == WRAP_CHANNEL && ready)
