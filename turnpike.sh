@@ -118,29 +118,45 @@ build() {
 	meson_dir $build
 }
 
-# Sums meson's logs; prints what failed, then the one line.
-summary() {
+# Reads meson's logs. `summary DIR...` prints what failed, then the one line; `failed DIR` the names
+# of what failed. What failed among others and passes alone is told, and counted as passed.
+judge() {
 	python3 - "$@" <<'P'
-import json, sys
+import json, os, sys
+
+GOOD = ("OK", "EXPECTEDFAIL")
+short = lambda t: t["name"].split(" / ", 1)[-1]
+
+
+def read(path, log):
+    path = f"{path}/meson-logs/{log}.json"
+    return [json.loads(line) for line in open(path)] if os.path.exists(path) else []
+
+
+if sys.argv[1] == "failed":
+    for t in read(sys.argv[2], "testlog"):
+        if t["result"] not in GOOD + ("SKIP",):
+            print(short(t))
+    sys.exit()
 passed = failed = skipped = 0
-for path in sys.argv[1:]:
-    try:
-        lines = open(path + "/meson-logs/testlog.json")
-    except OSError as error:
-        print(f"{path}: no test log: {error}")
+for path in sys.argv[2:]:
+    tests = read(path, "testlog")
+    again = {short(t): t for t in read(path, "again")}
+    if not tests:
+        print(f"{path}: no test ran")
         failed += 1
-        continue
-    for line in lines:
-        t = json.loads(line)
-        r = t["result"]
-        if r in ("OK", "EXPECTEDFAIL"):
+    for t in tests:
+        if t["result"] in GOOD:
             passed += 1
-        elif r == "SKIP":
+        elif t["result"] == "SKIP":
             skipped += 1
             print(f"skipped: {t['name']}: {(t.get('stdout') or '').strip().splitlines()[-1:]}")
+        elif again.get(short(t), t)["result"] in GOOD:
+            passed += 1
+            print(f"passed only when run again, alone: {t['name']} in {path}")
         else:
             failed += 1
-            print(f"FAILED: {t['name']} ({r}) in {path}")
+            print(f"FAILED: {t['name']} ({t['result']}) in {path}")
             for out in ("stdout", "stderr"):
                 for text in (t.get(out) or "").splitlines()[-60:]:
                     print("    " + text)
@@ -153,9 +169,17 @@ run_tests() { # DIR ARGS...
 	dir=$1
 	shift
 	echo "test: $dir $*"
-	rm -f "$dir/meson-logs/testlog.json"
+	rm -f "$dir/meson-logs/testlog.json" "$dir/meson-logs/again.json"
 	meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$dir/test.log" 2>&1 || true
 	grep -E '^ *[0-9]+/[0-9]+ ' "$dir/test.log" || tail -n 5 "$dir/test.log"
+	judge failed "$dir" >"$dir/failed.txt"
+	[ -s "$dir/failed.txt" ] && [ "$(wc -l <"$dir/failed.txt")" -le 5 ] || return 0
+	set --
+	while IFS= read -r name; do
+		set -- "$@" "$name"
+	done <"$dir/failed.txt"
+	echo "test: again, alone: $*"
+	meson test -C "$dir" --no-rebuild --logbase again --num-processes 1 "$@" >>"$dir/test.log" 2>&1 || true
 }
 
 test_all() {
@@ -180,7 +204,7 @@ test_all() {
 	fi
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		run_tests $build/asan --suite unit --suite fuzz
-	summary $build $build/asan
+	judge summary $build $build/asan
 }
 
 bench() {
