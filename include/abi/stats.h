@@ -1,6 +1,7 @@
 /*
  * The one list of data plane counters and drop reasons: the enum, the CLI, the metrics and the
- * manual are all made from it. Every frame received is counted under exactly one outcome.
+ * manual are all made from it. Every frame received is counted under exactly one outcome; a
+ * fragment counts as held, and its datagram once more when it is whole or given up.
  *
  * Threads    One block per worker and one for the service turn, each with one writer; read live.
  */
