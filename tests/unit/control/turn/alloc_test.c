@@ -3,13 +3,8 @@
 
 #include "tests/rig/turn_rig.h"
 #include "tests/support.h"
+#include "tests/unit/control/turn/suite.h"
 #include "wire/attr.h"
-
-#define SOUND(r)                                                         \
-	do {                                                             \
-		const char *bad_ = turn_check_invariants((r)->srv);      \
-		CHECK(bad_ == NULL, bad_ != NULL ? bad_ : "invariants"); \
-	} while (0)
 
 /* One attribute of an Allocate: type, length of value, value. */
 struct put {

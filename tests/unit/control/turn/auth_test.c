@@ -7,33 +7,8 @@
 #include "nonce.h"
 #include "tests/rig/turn_rig.h"
 #include "tests/support.h"
+#include "tests/unit/control/turn/suite.h"
 #include "wire/integrity.h"
-
-#define SOUND(r)                                                         \
-	do {                                                             \
-		const char *bad_ = turn_check_invariants((r)->srv);      \
-		CHECK(bad_ == NULL, bad_ != NULL ? bad_ : "invariants"); \
-	} while (0)
-
-static uint64_t stat_of(const struct rig *r, const char *name)
-{
-	const struct turn_stat_name *names;
-	const uint64_t *values;
-	const unsigned n = turn_stats(r->srv, &names, &values);
-
-	for (unsigned i = 0; i < n; i++)
-		if (strcmp(names[i].name, name) == 0)
-			return values[i];
-	return UINT64_MAX;
-}
-
-static void learn_nonce(struct rig *r, struct rig_client *c)
-{
-	struct rig_message m;
-
-	rig_begin(r, &m, TURN_ALLOCATE);
-	CHECK(rig_send(r, c, &m) == 401, "TURN-022: bare");
-}
 
 /* What a request lacks or has wrong, one thing at a time and two together. */
 enum {

@@ -3,12 +3,7 @@
 
 #include "tests/rig/turn_rig.h"
 #include "tests/support.h"
-
-#define SOUND(r)                                                         \
-	do {                                                             \
-		const char *bad_ = turn_check_invariants((r)->srv);      \
-		CHECK(bad_ == NULL, bad_ != NULL ? bad_ : "invariants"); \
-	} while (0)
+#include "tests/unit/control/turn/suite.h"
 
 /* One attribute of an Allocate: type, length of value, value. */
 struct put {

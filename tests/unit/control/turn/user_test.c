@@ -7,13 +7,8 @@
 #include "nonce.h"
 #include "tests/rig/turn_rig.h"
 #include "tests/support.h"
+#include "tests/unit/control/turn/suite.h"
 #include "wire/integrity.h"
-
-#define SOUND(r)                                                         \
-	do {                                                             \
-		const char *bad_ = turn_check_invariants((r)->srv);      \
-		CHECK(bad_ == NULL, bad_ != NULL ? bad_ : "invariants"); \
-	} while (0)
 
 static void rest(struct rig *r)
 {
