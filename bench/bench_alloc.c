@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
-#include "control/crypto.h"
+#include "crypto.h"
 #include "tests/rig/turn_rig.h"
 #include "wire/stun_build.h"
 

@@ -19,7 +19,7 @@
 #include "abi/command.h"
 #include "addr.h"
 #include "config.h"
-#include "control/crypto.h"
+#include "crypto.h"
 #include "control/store.h"
 #include "control/timer.h"
 #include "control/turn/error.h"

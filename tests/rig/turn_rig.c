@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/crypto.h"
+#include "crypto.h"
 #include "tests/rig/turn_rig.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/crypto.h"
+#include "crypto.h"
 #include "nonce.h"
 #include "tests/rig/turn_rig.h"
 #include "tests/support.h"

@@ -1,6 +1,6 @@
 /*
- * Digests, HMAC and base64 for the control process: with include/nonce.c the only code of it that
- * includes the crypto library.
+ * Digests, HMAC and base64, for whoever authenticates or is authenticated: with nonce.c the only
+ * code that includes the crypto library.
  *
  * A key is kept as midstates: the two compression states behind the inner and the outer pad. A MAC
  * then costs the compressions of the message and two more, no context, no allocation. EVP would set

@@ -7,7 +7,7 @@
 #include <openssl/md5.h>
 #include <openssl/sha.h>
 
-#include "control/crypto.h"
+#include "crypto.h"
 
 enum { BLOCK = 64 };
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/crypto.h"
+#include "crypto.h"
 #include "tests/support.h"
 #include "tests/vectors.h"
 
