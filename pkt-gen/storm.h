@@ -10,6 +10,14 @@
  *   vanish      clients that go without a word, then come back
  *   scan        a port scan of the relayed range
  *
+ * Addresses  A storm sends from the clients' addresses, by ports that are neither clients' nor
+ *            peers' (apart.h), so its answers are known by where they arrive; `spoofed` from
+ *            addresses of the benchmark blocks, 198.19.0.0/16 and 2001:2::/48.
+ * Pace       Open loop: --storm-rate a second, 0 for the row's own; what a turn comes too late for
+ *            by more than a tenth of a second is skipped and told.
+ * Life       storm_new(), storm_turn() and storm_input() as often as there is time, storm_stop()
+ *            at the end of the trial beside it, further turns until storm_done() (it takes down
+ *            what it made), storm_report(), storm_judge(), storm_free().
  * Threads    A storm's turn runs in engine 0's thread, from its chore.
  */
 #pragma once
@@ -26,9 +34,11 @@ struct storm_field {
 	const struct options *options;
 	struct link *link;
 	struct engine *engine; /* of the thread */
-	struct fleet *fleet;
-	uint8_t macs[12]; /* towards the server */
+	struct fleet *fleet;   /* the media's, for where it is relayed; or NULL */
+	uint8_t macs[12];      /* towards the server */
 	uint8_t lane;
+	struct rte_mempool *pool;    /* of that lane */
+	const char *user, *password; /* as the media's fleet has them; NULL: the options' */
 };
 
 /* NULL: no such storm, the known ones are printed. */
@@ -39,7 +49,13 @@ unsigned storm_turn(struct storm *s, uint64_t now_ns);
 /* A datagram to the storm's own addresses; false: not the storm's. */
 bool storm_input(struct storm *s, uint64_t now_ns, const struct endpoint *at,
                  const struct endpoint *from, const void *octets, size_t len);
+/* No new load from here on; what stands is taken down by the turns that follow. */
+void storm_stop(struct storm *s, uint64_t now_ns);
+/* After storm_stop(): nothing is left to take down, or nobody answers any more. */
+bool storm_done(const struct storm *s);
 /* Fills everything but the media's figures. */
 void storm_report(const struct storm *s, struct report_storm *out);
+/* With the media's figures filled in: adds to out->said what happened to it. */
+void storm_judge(struct report_storm *out);
 /* "name  help" lines. */
 void storm_list(FILE *out);
