@@ -1,0 +1,278 @@
+/*
+ * The ICE agent, sans I/O: datagrams, candidates, descriptions and a clock in; datagrams and events
+ * out. One agent is one session: an ordered set of streams, each with components; full or lite.
+ *
+ *   agent = ice_new(&config);
+ *   ice_add_base(...) for each socket; ice_gather();        events: candidates, gathering done
+ *   ice_local() -> sdp.h -> the other side; ice_remote()    checks begin
+ *   ice_input() for each datagram, ice_poll() for what is due and what happened, until ICE_CLOSED
+ *
+ * Same inputs give the same outputs: random octets and time are passed in, nothing is read from the
+ * system. Everything that happens is told to the trace (trace.h) with its reason.
+ *
+ * Source     RFC 8445, 8421, 8838, 8839, 8863, 7675; requirements ICE-001 and on.
+ * Memory     Sized by the config at ice_new(); nothing is allocated later.
+ * Threads    One.
+ * Secrets    Passwords are wiped when their generation ends; MACs are compared in constant time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "control/ice/trace.h"
+
+enum {
+	ICE_STREAMS_MAX = 16,
+	ICE_COMPONENTS_MAX = 2,
+	ICE_SERVERS_MAX = 8,
+	ICE_BASES_MAX = 32,       /* sockets, of all streams and components */
+	ICE_CANDIDATES_MAX = 100, /* of a stream and side */
+	ICE_UFRAG_MAX = 256,
+	ICE_PWD_MAX = 256,
+	ICE_FOUNDATION_MAX = 32,
+	ICE_DATAGRAM_MAX = 2048,
+	ICE_INTERFACE_MAX = 16,
+};
+
+enum ice_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY, ICE_TYPES };
+enum ice_protocol { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE };
+enum ice_role { ICE_CONTROLLED, ICE_CONTROLLING };
+enum ice_policy {
+	ICE_ALL,
+	ICE_DEFAULT_ROUTE,
+	ICE_DEFAULT_ROUTE_ONLY,
+	ICE_RELAY_ONLY
+}; /* ICE-215 */
+
+/* A candidate as it is exchanged (ICE-002, ICE-052). */
+struct ice_candidate {
+	char foundation[ICE_FOUNDATION_MAX + 1];
+	uint16_t component;
+	enum ice_protocol protocol;
+	enum ice_type type;
+	uint32_t priority;
+	struct endpoint at;
+	struct endpoint related; /* port 0: none */
+};
+
+/* What one side tells the other of one stream. */
+struct ice_stream_description {
+	char mid[33];
+	char ufrag[ICE_UFRAG_MAX + 1], pwd[ICE_PWD_MAX + 1];
+	unsigned n_components;
+	struct ice_candidate candidate[ICE_CANDIDATES_MAX];
+	unsigned n_candidates;
+	/* Default destination, m= and c= (ICE-072); port 0: a name, or not said. */
+	struct endpoint chosen[ICE_COMPONENTS_MAX];
+	struct endpoint remote[ICE_COMPONENTS_MAX]; /* remote-candidates; port 0: none */
+	bool end_of_candidates, mismatch;
+};
+
+struct ice_description {
+	bool lite, ice2, trickle;
+	uint32_t pacing_ms; /* 0: not said */
+	struct ice_stream_description stream[ICE_STREAMS_MAX];
+	unsigned n_streams;
+};
+
+struct ice_server {
+	bool turn; /* else STUN only */
+	struct endpoint at;
+	const char *user, *password; /* TURN */
+};
+
+/* `n` unpredictable octets. */
+typedef void ice_random(void *arg, void *out, size_t n);
+
+struct ice_config {
+	bool lite, controlling; /* controlling: the side that offers */
+	bool trickle;           /* half trickle until the peer says it can (ICE-195) */
+	bool aggressive_peer;   /* do as ICE-147 says for peers without ice2 */
+	unsigned n_streams, n_components;
+	enum ice_policy policy;
+	struct ice_server server[ICE_SERVERS_MAX];
+	unsigned n_servers;
+	const struct prefix *allow, *deny; /* of local and remote candidates; owned by the caller */
+	unsigned n_allow, n_deny;
+	bool allow_loopback;                     /* for tests on one machine */
+	uint32_t ta_ms;                          /* 50 */
+	uint32_t gather_ms;                      /* cap for non-trickle use, 5000 (ICE-025) */
+	uint32_t pac_ms;                         /* 39500 (ICE-155) */
+	uint32_t nominate_ms, nominate_relay_ms; /* 500, 1500 (ICE-141) */
+	uint32_t wait_nomination_ms;             /* 30000 (ICE-159) */
+	unsigned pairs_max;                      /* 100 */
+	bool no_consent; /* keepalives only: peers of old, lite ones that answer nothing */
+	ice_random *random;
+	void *random_arg;
+	ice_trace *trace; /* NULL: none */
+	void *trace_arg;
+};
+
+/* Defaults as the comments above say; no servers, one stream, one component. */
+struct ice_config ice_defaults(void);
+
+struct ice_agent;
+
+struct ice_agent *ice_new(const struct ice_config *c, uint64_t now_ms);
+void ice_free(struct ice_agent *a);
+
+/* --- local side --- */
+
+struct ice_base {
+	uint8_t stream, component; /* component from 1 */
+	struct endpoint at;        /* of the socket, exact address (ICE-013) */
+	struct endpoint outside;   /* 1:1 NAT: advertised beside it (ICE-014); port 0: none */
+	char interface[ICE_INTERFACE_MAX];
+	uint32_t scope; /* interface index, for link-local */
+	bool temporary; /* IPv6 privacy address (ICE-009, ICE-010) */
+	bool costly;    /* tunnels, cellular: last (ICE-044) */
+	bool default_route;
+};
+
+/* The base's id, or -1: refused, by policy or for no room; the trace says why. */
+int ice_add_base(struct ice_agent *a, uint64_t now_ms, const struct ice_base *b);
+/* The address or its interface went away (ICE-012). */
+void ice_drop_base(struct ice_agent *a, uint64_t now_ms, int base);
+void ice_gather(struct ice_agent *a, uint64_t now_ms);
+/* What there is so far. Candidates handed out count as signalled (ICE-199). */
+void ice_local(struct ice_agent *a, struct ice_description *out);
+
+/* --- remote side --- */
+
+/* Why something of the peer was refused; ICE_OK: it was not. */
+enum ice_refused {
+	ICE_OK,
+	ICE_NO_CREDENTIALS,
+	ICE_BAD_CREDENTIALS,
+	ICE_MISMATCH,
+	ICE_HALF_RESTART,
+	ICE_TOO_MANY,
+	ICE_BAD_CANDIDATE,
+	ICE_OLD_GENERATION,
+	ICE_OFF_POLICY,
+	ICE_KNOWN,
+	ICE_CLOSED_ALREADY
+};
+
+/* First description, a later one, or a restart of the peer (both ufrag and pwd new). */
+enum ice_refused ice_remote(struct ice_agent *a, uint64_t now_ms, const struct ice_description *d);
+enum ice_refused ice_remote_candidate(struct ice_agent *a, uint64_t now_ms, unsigned stream,
+                                      const char *ufrag, const struct ice_candidate *c);
+/* stream -1: all. */
+enum ice_refused ice_remote_end(struct ice_agent *a, uint64_t now_ms, int stream,
+                                const char *ufrag);
+
+/* --- datagrams and time --- */
+
+enum ice_input {
+	ICE_TAKEN, /* STUN of ours: consumed */
+	ICE_DATA,  /* application data; *data and *len say where (behind TURN framing if relayed) */
+	ICE_DROPPED /* refused, with the reason in the trace and the counters */
+};
+
+struct ice_data {
+	uint8_t stream, component;
+	const uint8_t *octets; /* inside what was passed in */
+	size_t len;
+};
+
+/* A datagram that came to base's socket. */
+enum ice_input ice_input(struct ice_agent *a, uint64_t now_ms, int base,
+                         const struct endpoint *from, const void *octets, size_t len,
+                         struct ice_data *data);
+/* An ICMP error that quotes a datagram of ours (ICE-124). hard: port, host or protocol unreachable.
+ */
+void ice_unreachable(struct ice_agent *a, uint64_t now_ms, int base, const struct endpoint *to,
+                     const void *quoted, size_t len, bool hard);
+
+/* Application data: writes the datagram to send. false: no pair may carry it now (ICE-188). */
+struct ice_datagram {
+	int base;
+	struct endpoint to;
+	uint8_t dscp;
+	size_t len;
+	uint8_t octets[ICE_DATAGRAM_MAX];
+};
+bool ice_send(struct ice_agent *a, uint64_t now_ms, unsigned stream, unsigned component,
+              const void *octets, size_t len, struct ice_datagram *out);
+
+enum ice_event_kind {
+	ICE_EVENT_SEND,      /* datagram is to be sent */
+	ICE_EVENT_CANDIDATE, /* a local one, to be trickled: stream, candidate */
+	ICE_EVENT_GATHERED,  /* end of candidates of all streams */
+	ICE_EVENT_STATE,     /* state, reason */
+	ICE_EVENT_SELECTED,  /* stream, component, pair */
+	ICE_EVENT_STREAM_FAILED,
+	ICE_EVENT_RESTART /* a restart is needed, reason (ICE-177); ice_restart() if you agree */
+};
+
+enum ice_state {
+	ICE_NEW,
+	ICE_GATHERING,
+	ICE_RUNNING,
+	ICE_COMPLETED,
+	ICE_DISCONNECTED,
+	ICE_FAILED,
+	ICE_CLOSED
+};
+
+/* ICE-160. */
+enum ice_reason {
+	ICE_WHY_NONE,
+	ICE_WHY_NO_LOCAL,
+	ICE_WHY_NO_REMOTE,
+	ICE_WHY_NO_ANSWER,
+	ICE_WHY_ASYMMETRIC,
+	ICE_WHY_NEVER_NOMINATED,
+	ICE_WHY_NOMINATION_LOST,
+	ICE_WHY_CONSENT_LOST,
+	ICE_WHY_REVOKED,
+	ICE_WHY_ROLE,
+	ICE_WHY_CREDENTIALS,
+	ICE_WHY_BASE_GONE,
+	ICE_WHY_ALLOCATION_LOST,
+	ICE_WHY_CLOSED
+};
+/* One sentence for people. */
+const char *ice_reason_text(enum ice_reason why);
+
+struct ice_selected {
+	struct ice_candidate local, remote;    /* as signalled */
+	enum ice_type local_seen, remote_seen; /* as seen on the path (ICE-152) */
+	int base;
+	uint32_t rtt_ms;
+	bool channel; /* relayed, and a channel is bound */
+};
+
+struct ice_event {
+	enum ice_event_kind kind;
+	uint8_t stream, component;
+	enum ice_state state;
+	enum ice_reason why;
+	union {
+		struct ice_datagram datagram;
+		struct ice_candidate candidate;
+		struct ice_selected selected;
+	};
+};
+
+/* Next thing to do or to know; false: nothing before ice_next_ms(). */
+bool ice_poll(struct ice_agent *a, uint64_t now_ms, struct ice_event *out);
+/* When to call ice_poll() again; UINT64_MAX: only after an input. */
+uint64_t ice_next_ms(const struct ice_agent *a);
+
+enum ice_state ice_state(const struct ice_agent *a, enum ice_reason *why);
+enum ice_role ice_role(const struct ice_agent *a);
+bool ice_selected(const struct ice_agent *a, unsigned stream, unsigned component,
+                  struct ice_selected *out);
+
+/* New ufrag and password, gathering again; data goes on over the old pair (ICE-170 to ICE-177). */
+void ice_restart(struct ice_agent *a, uint64_t now_ms);
+/* Ends allocations, then ICE_CLOSED. */
+void ice_close(struct ice_agent *a, uint64_t now_ms);
+
+/* The check lists as a table for people; NUL-terminated, cut at cap. */
+size_t ice_explain(const struct ice_agent *a, char *out, size_t cap);
