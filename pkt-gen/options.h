@@ -8,10 +8,12 @@
  * Where       --port DEVICE (as in turnpike.yaml) then its --address A/LEN ...; the second --port
  * is the peers'. --clients-from PREFIX, --client-ports A-B, --peers-from PREFIX,
  *             --peer-ports A-B: where clients and peers are; default: the port's own address.
- *             --next-hop MAC for ports without a kernel behind the other end. --cores LIST
+ *             --next-hop MAC for ports without a kernel behind the other end. --cores LIST --poll
+ *             --give-back: only give kernel devices back, after a generator that was killed
  * Server      --server A:P (twice for two families) --user --password (a %u is the client's number)
- *             --rest-secret SECRET (mints time-limited credentials) --setup turn|reflect
- *             (reflect: what is sent comes back as it was, from a forwarder that swaps MACs)
+ *             --rest-secret SECRET (mints time-limited credentials) --setup turn|reflect|swap
+ *             (reflect: what is sent comes back as it was, from a forwarder that swaps MACs; swap:
+ *             from one that swaps addresses and ports too)
  * Calls       --clients N --peers N (of each client) --family 4|6|46|64 --lifetime S --setup-rate N
  *             --setup-window N --old-channels --permissions-only
  * Traffic     --direction c2p|p2c|both|c2c --wrap channel|send|mixed --size N|imix|audio|video
@@ -34,7 +36,7 @@
 
 enum { OPTIONS_PORTS_MAX = 2, OPTIONS_ADDRESSES_MAX = 8, OPTIONS_CORES_MAX = 16 };
 
-enum option_setup { SETUP_TURN, SETUP_REFLECT };
+enum option_setup { SETUP_TURN, SETUP_REFLECT, SETUP_SWAP };
 enum option_direction { DIRECTION_C2P, DIRECTION_P2C, DIRECTION_BOTH, DIRECTION_C2C };
 enum option_wrap { OPTION_CHANNEL, OPTION_SEND, OPTION_MIXED };
 enum option_rate { RATE_MAX, RATE_PPS, RATE_BPS, RATE_CALLS };
@@ -73,6 +75,7 @@ struct options {
 	enum option_rate rate_kind;
 	double rate;
 	double duration_s, drain_s;
+	int order; /* 1: round_robin, which follows from it */
 	bool round_robin, no_check;
 
 	enum option_find find;
@@ -86,10 +89,15 @@ struct options {
 
 	const char *json, *html, *record;
 	bool live, quiet, poll; /* poll: never sleep */
+	bool give_back;         /* nothing but this */
 };
 
-/* 0, or an enum exit_code with one line on stderr that names the option, what was found, what is
- * allowed and the nearest known one. --help and --version print and return -1. */
+/*
+ * 0, or an enum exit_code with one line on stderr that names the option, what was found, what is
+ * allowed and the nearest known one. --help, --version and --manual print and return -1. Texts are
+ * copied and live as long as the process; secrets are overwritten in argv, so that neither a list
+ * of processes nor a report shows them.
+ */
 int options_parse(struct options *o, int argc, char **argv);
 /* The table as troff or Markdown, for the build. */
 void options_manual(FILE *out, bool markdown);

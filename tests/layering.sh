@@ -1,6 +1,7 @@
 #!/bin/sh
 # Dependencies point inward only:
 #   include/ and control/ never see DPDK; data plane and control never see each other;
+#   the generator sees the data plane's library and never control, and neither sees it;
 #   include/wire sees nothing but itself, include/addr.h and the C library.
 # The second check is of this script: each rule has to find the breach that is put before it.
 set -eu
@@ -23,6 +24,9 @@ check() {
 	rule "DPDK under control/" control '[<"]rte_'
 	rule "control's headers in the data plane" dataplane '[<"](\.\./)*control/'
 	rule "the data plane's headers in control" control '[<"](\.\./)*dataplane/'
+	rule "control's headers in the generator" pkt-gen '[<"](\.\./)*control/'
+	rule "the generator's headers in the data plane" dataplane '[<"](\.\./)*pkt-gen/'
+	rule "the generator's headers in control" control '[<"](\.\./)*pkt-gen/'
 	rule "a process's headers under include/" include '[<"](\.\./)*(control|dataplane|pkt-gen)/'
 	rule "more than the C library under include/wire" include/wire \
 		'("(abi|config|log|policy|nonce|exit)|<(openssl|event2?|sys|net|netinet|arpa|linux|unistd|pthread|jansson|yaml))'
@@ -46,6 +50,9 @@ breach include/abi '#include <rte_ring.h>'
 breach control/turn ' #  include "rte_mbuf.h"'
 breach dataplane '#include "control/store.h"'
 breach control '#include "dataplane/flow.h"'
+breach pkt-gen '#include "control/turn/request.h"'
+breach dataplane '#include "pkt-gen/stream.h"'
+breach control '#include "pkt-gen/fleet.h"'
 breach include '#include "../control/store.h"'
 breach include/wire '#include <openssl/hmac.h>'
 breach include/wire '#include "abi/abi.h"'
