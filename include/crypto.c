@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 
 #include "crypto.h"
+#include "wire/bytes.h"
 
 enum { BLOCK = 64 };
 
@@ -37,7 +38,6 @@ static void sha1_save(const SHA_CTX *c, uint32_t h[5])
 	h[4] = c->h4;
 }
 
-/* A context that has taken exactly one block. */
 static void sha1_resume(SHA_CTX *c, const uint32_t h[5])
 {
 	c->h0 = h[0];
@@ -45,18 +45,15 @@ static void sha1_resume(SHA_CTX *c, const uint32_t h[5])
 	c->h2 = h[2];
 	c->h3 = h[3];
 	c->h4 = h[4];
-	c->Nl = BLOCK * 8;
-	c->Nh = 0;
-	c->num = 0;
+	c->Nl = c->Nh = 0; /* counted by finish_blocks() */
+	c->num = 0;        /* whole blocks only */
 }
 
 static void sha256_resume(SHA256_CTX *c, const uint32_t h[8])
 {
 	memcpy(c->h, h, sizeof(c->h));
-	c->Nl = BLOCK * 8;
-	c->Nh = 0;
+	c->Nl = c->Nh = 0;
 	c->num = 0;
-	c->md_len = SHA256_DIGEST_LENGTH;
 }
 
 void crypto_hmac_sha1_key(struct crypto_hmac_sha1 *out, const void *key, size_t len)
@@ -95,18 +92,86 @@ void crypto_hmac_sha256_key(struct crypto_hmac_sha256 *out, const void *key, siz
 	OPENSSL_cleanse(&c, sizeof(c));
 }
 
+/*
+ * The rest of a message behind its first block, padded (RFC 3174 §4, RFC 6234 §4.1): gathered, then
+ * compressed in one go. The library's Update and Final of each piece cost as much as a compression.
+ */
+typedef void compress(void *ctx, const uint8_t *blocks, size_t octets);
+enum { GATHER = 8 * BLOCK };
+
+static inline __attribute__((always_inline)) void
+finish_blocks(compress *whole, void *ctx, const struct crypto_piece *pieces, unsigned n)
+{
+	uint8_t buf[GATHER];
+	uint64_t total = BLOCK;
+	size_t have = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *p = pieces[i].octets;
+		size_t len = pieces[i].len;
+
+		total += len;
+		while (len > GATHER - have) {
+			memcpy(buf + have, p, GATHER - have);
+			p += GATHER - have;
+			len -= GATHER - have;
+			whole(ctx, buf, GATHER);
+			have = 0;
+		}
+		if (len > 0) /* an empty piece may be NULL */
+			memcpy(buf + have, p, len);
+		have += len;
+	}
+	if (have > GATHER - 9) { /* the mark and the length go into a block of their own */
+		const size_t full = have & ~(size_t)(BLOCK - 1);
+
+		whole(ctx, buf, full);
+		memmove(buf, buf + full, have - full);
+		have -= full;
+	}
+	const size_t end = (have + 9 + BLOCK - 1) & ~(size_t)(BLOCK - 1);
+
+	buf[have] = 0x80;
+	memset(buf + have + 1, 0, end - have - 1);
+	be64_store(buf + end - 8, total * 8);
+	whole(ctx, buf, end);
+}
+
+static void sha1_blocks(void *ctx, const uint8_t *blocks, size_t octets)
+{
+	SHA1_Update(ctx, blocks, octets);
+}
+
+static void sha256_blocks(void *ctx, const uint8_t *blocks, size_t octets)
+{
+	SHA256_Update(ctx, blocks, octets);
+}
+
+static void sha1_digest(const SHA_CTX *c, uint8_t out[CRYPTO_SHA1_LEN])
+{
+	const uint32_t h[] = { c->h0, c->h1, c->h2, c->h3, c->h4 };
+
+	for (unsigned i = 0; i < 5; i++)
+		be32_store(out + 4 * i, h[i]);
+}
+
+static void sha256_digest(const SHA256_CTX *c, uint8_t out[CRYPTO_SHA256_LEN])
+{
+	for (unsigned i = 0; i < 8; i++)
+		be32_store(out + 4 * i, c->h[i]);
+}
+
 void crypto_hmac_sha1(const struct crypto_hmac_sha1 *key, const struct crypto_piece *pieces,
                       unsigned n, uint8_t mac[CRYPTO_SHA1_LEN])
 {
 	SHA_CTX c;
 
 	sha1_resume(&c, key->inner);
-	for (unsigned i = 0; i < n; i++)
-		SHA1_Update(&c, pieces[i].octets, pieces[i].len);
-	SHA1_Final(mac, &c);
+	finish_blocks(sha1_blocks, &c, pieces, n);
+	sha1_digest(&c, mac);
 	sha1_resume(&c, key->outer);
-	SHA1_Update(&c, mac, CRYPTO_SHA1_LEN);
-	SHA1_Final(mac, &c);
+	finish_blocks(sha1_blocks, &c, &(struct crypto_piece){ mac, CRYPTO_SHA1_LEN }, 1);
+	sha1_digest(&c, mac);
 }
 
 void crypto_hmac_sha256(const struct crypto_hmac_sha256 *key, const struct crypto_piece *pieces,
@@ -115,12 +180,11 @@ void crypto_hmac_sha256(const struct crypto_hmac_sha256 *key, const struct crypt
 	SHA256_CTX c;
 
 	sha256_resume(&c, key->inner);
-	for (unsigned i = 0; i < n; i++)
-		SHA256_Update(&c, pieces[i].octets, pieces[i].len);
-	SHA256_Final(mac, &c);
+	finish_blocks(sha256_blocks, &c, pieces, n);
+	sha256_digest(&c, mac);
 	sha256_resume(&c, key->outer);
-	SHA256_Update(&c, mac, CRYPTO_SHA256_LEN);
-	SHA256_Final(mac, &c);
+	finish_blocks(sha256_blocks, &c, &(struct crypto_piece){ mac, CRYPTO_SHA256_LEN }, 1);
+	sha256_digest(&c, mac);
 }
 
 void crypto_md5(const struct crypto_piece *pieces, unsigned n, uint8_t out[CRYPTO_MD5_LEN])
