@@ -4,145 +4,110 @@
 
 #include "control/turn/ports.h"
 
-enum { GONE = 0xFFFF }; /* as a position: not in the array */
-enum port_state { PORT_FREE, PORT_TAKEN, PORT_RESTING };
-
-/* A set of numbers with uniform draw: the members, and where each stands. */
-struct set {
-	uint16_t *member, *at;
-	uint32_t n;
+/*
+ * A bit for each of the 65,536 ports, and counts of free ones by groups of 1,024. A draw is a guess
+ * while guesses are likely to hit, else a selection by the counts; both are uniform over what is
+ * free. Lists of free ports would be 1 MB an address, and a draw five cold lines of it.
+ */
+enum {
+	PORTS = 65536,
+	WORDS = PORTS / 64,
+	GROUP_WORDS = 16,
+	GROUPS = WORDS / GROUP_WORDS,
+	GUESSES = 4,
 };
+static const uint64_t EVEN = UINT64_C(0x5555555555555555);
 
 struct ports {
 	uint16_t min, max;
 	uint32_t n;
 	uint32_t n_taken;
-	struct set single[2]; /* by parity of the port; members are offsets from min */
-	struct set pair;      /* offsets of even ports whose next one is free too */
-	uint8_t *state;
-	struct {
-		uint16_t offset;
-		uint32_t until_s;
-	} * rest; /* a ring of n entries */
+	uint32_t left[3]; /* by enum ports_want: free ports, even ones, whole pairs */
+	uint16_t group[GROUPS];
+	uint64_t free_[WORDS], taken[WORDS]; /* neither: at rest, or out of the range */
 	uint32_t rest_first, rest_n;
+	struct {
+		uint32_t until_s;
+		uint16_t port;
+	} rest[]; /* a ring of n entries */
 };
 
-static bool set_init(struct set *s, uint32_t n)
+static bool bit(const uint64_t *words, uint32_t port)
 {
-	s->member = malloc(n * sizeof(uint16_t));
-	s->at = malloc(n * sizeof(uint16_t));
-	s->n = 0;
-	if (s->member == NULL || s->at == NULL)
-		return false;
-	memset(s->at, 0xFF, n * sizeof(uint16_t));
-	return true;
+	return words[port / 64] >> (port % 64) & 1;
 }
 
-static void set_done(struct set *s)
+static void flip(uint64_t *words, uint32_t port)
 {
-	free(s->member);
-	free(s->at);
+	words[port / 64] ^= UINT64_C(1) << (port % 64);
 }
 
-static void set_add(struct set *s, uint32_t offset)
+/* The bits of a word a kind can be drawn from. */
+static uint64_t choices_of(uint64_t word, enum ports_want want)
 {
-	s->at[offset] = (uint16_t)s->n;
-	s->member[s->n++] = (uint16_t)offset;
+	switch (want) {
+	case PORTS_EVEN: return word & EVEN;
+	case PORTS_PAIR: return word & word >> 1 & EVEN;
+	case PORTS_ANY: break;
+	}
+	return word;
 }
 
-static void set_remove(struct set *s, uint32_t offset)
+/* One more or less is free; the bit says what was before. */
+static void count(struct ports *p, uint32_t port, uint32_t by)
 {
-	const uint16_t at = s->at[offset];
+	const bool other = bit(p->free_, port ^ 1);
 
-	if (at == GONE)
-		return;
-	const uint16_t last = s->member[--s->n];
-	s->member[at] = last;
-	s->at[last] = at;
-	s->at[offset] = GONE;
+	p->group[port / 64 / GROUP_WORDS] = (uint16_t)(p->group[port / 64 / GROUP_WORDS] + by);
+	p->left[PORTS_ANY] += by;
+	p->left[PORTS_EVEN] += port % 2 == 0 ? by : 0;
+	p->left[PORTS_PAIR] += other ? by : 0;
 }
 
-static unsigned parity(const struct ports *p, uint32_t offset)
+static void mark_free(struct ports *p, uint32_t port)
 {
-	return (p->min + offset) & 1u;
+	count(p, port, 1);
+	flip(p->free_, port);
 }
 
-/* The even port of the pair that `offset` belongs to, if both lie in the range. */
-static bool pair_of(const struct ports *p, uint32_t offset, uint32_t *even)
+static void mark_taken(struct ports *p, uint32_t port)
 {
-	if (parity(p, offset) == 0)
-		*even = offset;
-	else if (offset > 0)
-		*even = offset - 1;
-	else
-		return false;
-	return *even + 1 < p->n;
-}
-
-static void mark_free(struct ports *p, uint32_t offset)
-{
-	uint32_t even;
-
-	p->state[offset] = PORT_FREE;
-	set_add(&p->single[parity(p, offset)], offset);
-	if (pair_of(p, offset, &even) && p->state[even] == PORT_FREE &&
-	    p->state[even + 1] == PORT_FREE)
-		set_add(&p->pair, even);
-}
-
-static void mark_taken(struct ports *p, uint32_t offset)
-{
-	uint32_t even;
-
-	p->state[offset] = PORT_TAKEN;
+	count(p, port, UINT32_MAX); /* one less */
+	flip(p->free_, port);
+	flip(p->taken, port);
 	p->n_taken++;
-	set_remove(&p->single[parity(p, offset)], offset);
-	if (pair_of(p, offset, &even))
-		set_remove(&p->pair, even);
 }
 
 struct ports *ports_new(uint16_t min, uint16_t max)
 {
-	struct ports *p = calloc(1, sizeof(*p));
+	struct ports *p;
 
-	if (p == NULL || min > max || min == 0) {
-		free(p);
+	if (min > max || min == 0)
 		return NULL;
-	}
+	const uint32_t n = (uint32_t)max - min + 1;
+	p = calloc(1, sizeof(*p) + n * sizeof(p->rest[0]));
+	if (p == NULL)
+		return NULL;
 	p->min = min;
 	p->max = max;
-	p->n = (uint32_t)max - min + 1;
-	if (!set_init(&p->single[0], p->n) || !set_init(&p->single[1], p->n) ||
-	    !set_init(&p->pair, p->n) || (p->state = malloc(p->n)) == NULL ||
-	    (p->rest = calloc(p->n, sizeof(*p->rest))) == NULL) {
-		ports_free(p);
-		return NULL;
-	}
-	memset(p->state, PORT_TAKEN, p->n);
-	for (uint32_t i = 0; i < p->n; i++)
+	p->n = n;
+	for (uint32_t i = min; i <= max; i++)
 		mark_free(p, i);
 	return p;
 }
 
 void ports_free(struct ports *p)
 {
-	if (p == NULL)
-		return;
-	set_done(&p->single[0]);
-	set_done(&p->single[1]);
-	set_done(&p->pair);
-	free(p->state);
-	free(p->rest);
 	free(p);
 }
 
 static void wake_one(struct ports *p)
 {
-	const uint32_t offset = p->rest[p->rest_first].offset;
+	const uint16_t port = p->rest[p->rest_first].port;
 
 	p->rest_first = (p->rest_first + 1) % p->n;
 	p->rest_n--;
-	mark_free(p, offset);
+	mark_free(p, port);
 }
 
 /* At most two rests end per call: as fast as they can begin, and never a scan. */
@@ -155,68 +120,84 @@ static void wake_rested(struct ports *p, uint32_t now_s)
 	}
 }
 
-/* Offsets the kind can be drawn from. */
-static uint32_t choices(const struct ports *p, enum ports_want want)
+/* The i-th choice by number. */
+static uint32_t select_choice(const struct ports *p, enum ports_want want, uint32_t i)
 {
-	switch (want) {
-	case PORTS_EVEN: return p->single[0].n;
-	case PORTS_PAIR: return p->pair.n;
-	case PORTS_ANY: break;
+	uint32_t w = 0;
+
+	if (want == PORTS_ANY)
+		for (; i >= p->group[w / GROUP_WORDS]; w += GROUP_WORDS)
+			i -= p->group[w / GROUP_WORDS];
+	for (;; w++) {
+		uint64_t word = choices_of(p->free_[w], want);
+		const uint32_t here = (uint32_t)__builtin_popcountll(word);
+
+		if (i >= here) {
+			i -= here;
+			continue;
+		}
+		while (i-- > 0)
+			word &= word - 1;
+		return w * 64 + (uint32_t)__builtin_ctzll(word);
 	}
-	return p->single[0].n + p->single[1].n;
+}
+
+static uint32_t draw_choice(const struct ports *p, enum ports_want want, ports_draw *draw,
+                            void *arg)
+{
+	const uint32_t step = want == PORTS_ANY ? 1 : 2;
+	const uint32_t from = (p->min + step - 1) / step * step;
+	const uint32_t all = (p->max - from) / step + 1;
+
+	for (unsigned i = 0; i < GUESSES; i++) {
+		const uint32_t port = from + draw(arg, all) * step;
+
+		if (choices_of(p->free_[port / 64], want) >> (port % 64) & 1)
+			return port;
+	}
+	return select_choice(p, want, draw(arg, p->left[want]));
 }
 
 uint16_t ports_take(struct ports *p, enum ports_want want, uint32_t now_s, ports_draw *draw,
                     void *arg)
 {
-	uint32_t offset;
-
 	wake_rested(p, now_s);
 	/*
 	 * Short: less rest (TURN-060). Bounded, because an even one or a pair may be far back in
 	 * the queue: what is woken stays awake for the next call.
 	 */
-	for (unsigned i = 0; i < 64 && choices(p, want) == 0 && p->rest_n > 0; i++)
+	for (unsigned i = 0; i < 64 && p->left[want] == 0 && p->rest_n > 0; i++)
 		wake_one(p);
-	const uint32_t n = choices(p, want);
-	if (n == 0)
+	if (p->left[want] == 0)
 		return 0;
 
-	const uint32_t i = draw(arg, n);
+	const uint32_t port = draw_choice(p, want, draw, arg);
+	mark_taken(p, port);
 	if (want == PORTS_PAIR)
-		offset = p->pair.member[i];
-	else if (i < p->single[0].n)
-		offset = p->single[0].member[i];
-	else
-		offset = p->single[1].member[i - p->single[0].n];
-	mark_taken(p, offset);
-	if (want == PORTS_PAIR)
-		mark_taken(p, offset + 1);
-	return (uint16_t)(p->min + offset);
+		mark_taken(p, port + 1);
+	return (uint16_t)port;
 }
 
 bool ports_take_this(struct ports *p, uint16_t port)
 {
-	if (!ports_holds(p, port) || p->state[port - p->min] != PORT_FREE)
+	if (!bit(p->free_, port))
 		return false;
-	mark_taken(p, (uint32_t)port - p->min);
+	mark_taken(p, port);
 	return true;
 }
 
 void ports_release(struct ports *p, uint16_t port, uint32_t now_s, uint32_t rest_s)
 {
-	const uint32_t offset = (uint32_t)port - p->min;
-
 	if (!ports_taken(p, port))
 		return;
+	flip(p->taken, port);
 	p->n_taken--;
 	if (rest_s == 0) {
-		mark_free(p, offset);
+		mark_free(p, port);
 		return;
 	}
 	const uint32_t slot = (p->rest_first + p->rest_n++) % p->n;
-	p->state[offset] = PORT_RESTING;
-	p->rest[slot].offset = (uint16_t)offset;
+	p->rest[slot].port = port;
 	p->rest[slot].until_s = now_s + rest_s;
 }
 
@@ -227,7 +208,7 @@ bool ports_holds(const struct ports *p, uint16_t port)
 
 bool ports_taken(const struct ports *p, uint16_t port)
 {
-	return ports_holds(p, port) && p->state[port - p->min] == PORT_TAKEN;
+	return bit(p->taken, port);
 }
 
 uint32_t ports_left(const struct ports *p)

@@ -1,10 +1,10 @@
 /*
  * Relayed ports of one relay address: which are free, drawn at random in constant time.
  *
- * Free ports stand in two arrays by parity, free pairs (N even, N+1) in a third; a draw takes a
- * random element and moves the last one into its place, so the last free port costs as much as the
- * first and every free port is equally likely, independent of earlier draws (TURN-056 to TURN-060).
- * A freed port rests in a queue first; when nothing else is free the longest-resting one is taken.
+ * A bitmap of free ports; a draw guesses a few times and then selects the n-th free port by counts,
+ * so every free port is equally likely, independent of earlier draws, and the last free port is
+ * found within a bounded time (TURN-056 to TURN-060). A freed port rests in a queue first; when
+ * nothing else is free the longest-resting one is taken.
  *
  * Units      Ports in host order; seconds of CLOCK_MONOTONIC.
  * Threads    One owner.

@@ -144,6 +144,34 @@ static void test_random(void)
 	ports_free(p);
 }
 
+/* The same when nearly everything is taken, where a draw selects instead of guessing. */
+static void test_random_full(void)
+{
+	enum { LEFT = 16, N = LEFT * 1000 };
+	struct ports *p = ports_new(1024, 65535);
+	unsigned bin[65536] = { 0 };
+	double chi = 0;
+
+	seed = 11;
+	for (unsigned port = 1024; port < 65536; port++)
+		if (port % 4032 != 7)
+			CHECK(ports_take_this(p, (uint16_t)port), "taken");
+	CHECK(ports_left(p) == LEFT, "16 left");
+	for (unsigned i = 0; i < N; i++) {
+		const uint16_t port = ports_take(p, PORTS_ANY, 0, draw, NULL);
+
+		bin[port]++;
+		ports_release(p, port, 0, 0);
+	}
+	for (unsigned port = 1024; port < 65536; port++)
+		if (port % 4032 == 7)
+			chi += (bin[port] - N / 16.0) * (bin[port] - N / 16.0) / (N / 16.0);
+		else
+			CHECK(bin[port] == 0, "taken ones are not drawn");
+	CHECK(chi < 37.7, "TURN-057: chi-square, 15 degrees, 0.1 %");
+	ports_free(p);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -153,6 +181,7 @@ int main(void)
 		{ "a pair made whole", test_pair_again },
 		{ "rest", test_rest },
 		{ "randomness", test_random },
+		{ "random when nearly full", test_random_full },
 		CU_TEST_INFO_NULL,
 	};
 	return run_suite("control/turn/ports", tests);
