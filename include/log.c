@@ -69,7 +69,8 @@ char *log_escape(const void *octets, size_t len, char *out, size_t cap)
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		const bool plain = in[i] > ' ' && in[i] < 0x7F && strchr("\"'\\", in[i]) == NULL;
+		const bool plain = in[i] > ' ' && in[i] < 0x7F && in[i] != '"' && in[i] != '\'' &&
+		                   in[i] != '\\';
 
 		if (n + (plain ? 1 : 4) >= cap)
 			break;

@@ -4,18 +4,14 @@
 
 #include "control/turn/action.h"
 
-struct entry {
-	uint8_t kind; /* enum turn_action_kind; FILLER, VOID */
-	uint8_t command;
-	uint16_t reserved;
-	uint32_t octets;
-};
-static_assert(sizeof(struct entry) == 8, "bodies stay aligned");
+/* The queue holds actions as they are handed out, cut behind their body. */
 enum { FILLER = 0xFF, VOID = 0xFE, RESPONSES = 4 << 20 };
+enum { HEADER = offsetof(struct turn_action, body), ALIGN = 16 };
+static_assert(HEADER <= ALIGN, "whatever is left at the end of the queue holds a filler");
 
 static uint64_t entry_octets(uint32_t body)
 {
-	return sizeof(struct entry) + ((body + 7u) & ~UINT32_C(7));
+	return (HEADER + body + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
 }
 
 bool action_init(struct turn_server *srv)
@@ -44,90 +40,85 @@ bool action_room(const struct turn_server *srv)
 	return srv->n_queued < TURN_BACKLOG_MAX && room(srv) > 2 * srv->queue_burst;
 }
 
-static void *push(struct turn_server *srv, uint8_t kind, uint8_t command, uint32_t octets)
+static struct turn_action *at(const struct turn_server *srv, uint64_t position)
+{
+	return (struct turn_action *)(void *)(srv->queue + (position & (srv->queue_size - 1)));
+}
+
+static void *push(struct turn_server *srv, enum turn_action_kind kind, unsigned command,
+                  uint32_t octets)
 {
 	const uint64_t need = entry_octets(octets);
-	const uint64_t at = srv->queue_head & (srv->queue_size - 1);
+	const uint64_t left = srv->queue_size - (srv->queue_head & (srv->queue_size - 1));
+	struct turn_action *a;
 
-	if (at + need > srv->queue_size) { /* a record is contiguous */
-		const struct entry filler = {
-			.kind = FILLER,
-			.octets = (uint32_t)(srv->queue_size - at - sizeof(struct entry)),
-		};
-
-		memcpy(srv->queue + at, &filler, sizeof(filler));
-		srv->queue_head += srv->queue_size - at;
+	if (need > left) { /* a record is contiguous */
+		a = at(srv, srv->queue_head);
+		a->kind = (enum turn_action_kind)FILLER;
+		a->octets = (uint32_t)(left - HEADER);
+		srv->queue_head += left;
 	}
 	if (room(srv) < need)
 		abort(); /* action_room() was not asked: a fault of this program */
-
-	uint8_t *p = srv->queue + (srv->queue_head & (srv->queue_size - 1));
-	const struct entry e = { .kind = kind, .command = command, .octets = octets };
-
-	memcpy(p, &e, sizeof(e));
+	a = at(srv, srv->queue_head);
+	a->kind = kind;
+	a->command = (enum cmd_kind)command;
+	a->octets = octets;
 	srv->queue_head += need;
 	srv->n_queued++;
-	return p + sizeof(e);
+	return a->body;
 }
 
 void *action_command(struct turn_server *srv, enum cmd_kind command, uint32_t octets)
 {
-	return push(srv, ACTION_COMMAND, (uint8_t)command, octets);
+	return push(srv, ACTION_COMMAND, command, octets);
 }
 
-void action_info(struct turn_server *srv, enum turn_action_kind kind, const struct turn_info *info)
+struct turn_info *action_info(struct turn_server *srv, enum turn_action_kind kind)
 {
-	memcpy(push(srv, (uint8_t)kind, 0, sizeof(*info)), info, sizeof(*info));
+	struct turn_info *info = push(srv, kind, 0, sizeof(*info));
+
+	memset(info, 0, sizeof(*info));
+	return info;
 }
 
 void action_void_commands(struct turn_server *srv)
 {
-	for (uint64_t at = srv->queue_tail; at < srv->queue_head;) {
-		uint8_t *p = srv->queue + (at & (srv->queue_size - 1));
-		struct entry e;
+	for (uint64_t p = srv->queue_tail; p < srv->queue_head;) {
+		struct turn_action *a = at(srv, p);
 
-		memcpy(&e, p, sizeof(e));
-		if (e.kind == ACTION_COMMAND) {
-			e.kind = VOID;
-			memcpy(p, &e, sizeof(e));
+		if (a->kind == ACTION_COMMAND) {
+			a->kind = (enum turn_action_kind)VOID;
 			srv->n_queued--;
 		}
-		at += entry_octets(e.octets);
+		p += entry_octets(a->octets);
 	}
-	srv->current_valid = false;
 }
 
 const struct turn_action *turn_next_action(struct turn_server *srv)
 {
-	if (srv->current_valid)
-		return &srv->current;
 	for (;;) {
-		struct entry e;
-
 		if (srv->queue_tail == srv->queue_head &&
 		    (!server_background(srv) || srv->queue_tail == srv->queue_head))
 			return NULL;
-		const uint8_t *p = srv->queue + (srv->queue_tail & (srv->queue_size - 1));
-		memcpy(&e, p, sizeof(e));
-		if (e.kind == FILLER || e.kind == VOID) {
-			srv->queue_tail += entry_octets(e.octets);
-			continue;
-		}
-		srv->current.kind = (enum turn_action_kind)e.kind;
-		srv->current.command = (enum cmd_kind)e.command;
-		srv->current.octets = e.octets;
-		memcpy(srv->current.body, p + sizeof(e), e.octets);
-		srv->current_valid = true;
-		return &srv->current;
+		const struct turn_action *a = at(srv, srv->queue_tail);
+
+		if ((unsigned)a->kind != FILLER && (unsigned)a->kind != VOID)
+			return a;
+		srv->queue_tail += entry_octets(a->octets);
 	}
 }
 
 void turn_pop_action(struct turn_server *srv)
 {
-	if (!srv->current_valid)
+	const struct turn_action *a;
+
+	if (srv->queue_tail == srv->queue_head)
 		return;
-	srv->current_valid = false;
-	srv->queue_tail += entry_octets(srv->current.octets);
+	a = at(srv, srv->queue_tail);
+	srv->queue_tail += entry_octets(a->octets);
+	if ((unsigned)a->kind == FILLER || (unsigned)a->kind == VOID)
+		return;
 	srv->n_queued--;
 	if (srv->queue_tail == srv->queue_head) /* stay in the same few lines of memory */
 		srv->queue_tail = srv->queue_head = 0;

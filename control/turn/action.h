@@ -14,6 +14,7 @@ bool action_room(const struct turn_server *srv);
 
 /* A command with `octets` of body; fill what is returned (8-aligned). */
 void *action_command(struct turn_server *srv, enum cmd_kind command, uint32_t octets);
-void action_info(struct turn_server *srv, enum turn_action_kind kind, const struct turn_info *info);
+/* A zeroed info to fill. */
+struct turn_info *action_info(struct turn_server *srv, enum turn_action_kind kind);
 /* Commands for a data plane that is gone. */
 void action_void_commands(struct turn_server *srv);

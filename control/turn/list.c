@@ -36,12 +36,12 @@ static void fill_names(struct turn_server *srv, const struct cred *cred, struct 
 	           sizeof(out->realm));
 }
 
-void list_fill(struct turn_server *srv, const struct alloc *a, struct turn_info *out)
+/* Into a zeroed one. */
+static void fill(struct turn_server *srv, const struct alloc *a, struct turn_info *out)
 {
 	const struct listener *l = &srv->listeners[a->listener];
 	uint32_t expires_s = 0;
 
-	memset(out, 0, sizeof(*out));
 	out->id = a->id;
 	fill_names(srv, &srv->creds[a->cred], out);
 	out->client = a->client;
@@ -71,42 +71,46 @@ void list_fill(struct turn_server *srv, const struct alloc *a, struct turn_info 
 	flow_live_counts(srv, a, out);
 }
 
+void list_fill(struct turn_server *srv, const struct alloc *a, struct turn_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	fill(srv, a, out);
+}
+
 void list_begin(struct turn_server *srv, const struct alloc *a)
 {
-	struct turn_info info;
-
-	list_fill(srv, a, &info);
-	action_info(srv, ACTION_BEGIN, &info);
+	fill(srv, a, action_info(srv, ACTION_BEGIN));
 }
 
 void list_end(struct turn_server *srv, const struct alloc *a)
 {
-	struct turn_info info;
-
-	list_fill(srv, a, &info);
-	action_info(srv, ACTION_END, &info);
+	fill(srv, a, action_info(srv, ACTION_END));
 }
 
 void list_refused(struct turn_server *srv, const struct alloc *a, const struct endpoint *peer,
                   uint16_t code, const char *why)
 {
-	struct turn_info info = { .id = a->id, .client = a->client, .code = code, .peer = *peer };
+	struct turn_info *info = action_info(srv, ACTION_REFUSED);
 
-	fill_names(srv, &srv->creds[a->cred], &info);
-	info.server = srv->listeners[a->listener].at;
-	snprintf(info.why, sizeof(info.why), "%s", why);
-	action_info(srv, ACTION_REFUSED, &info);
+	info->id = a->id;
+	info->client = a->client;
+	info->code = code;
+	info->peer = *peer;
+	fill_names(srv, &srv->creds[a->cred], info);
+	info->server = srv->listeners[a->listener].at;
+	snprintf(info->why, sizeof(info->why), "%s", why);
 }
 
 void list_login(struct turn_server *srv, const struct endpoint *client, uint8_t listener,
                 const void *name, size_t len, uint16_t code, const char *why)
 {
-	struct turn_info info = { .client = *client, .code = code };
+	struct turn_info *info = action_info(srv, ACTION_REFUSED);
 
-	info.server = srv->listeners[listener].at;
-	log_escape(name, len, info.user, sizeof(info.user));
-	snprintf(info.why, sizeof(info.why), "%s", why);
-	action_info(srv, ACTION_REFUSED, &info);
+	info->client = *client;
+	info->code = code;
+	info->server = srv->listeners[listener].at;
+	log_escape(name, len, info->user, sizeof(info->user));
+	snprintf(info->why, sizeof(info->why), "%s", why);
 }
 
 /* Where the allocation `id` stands or, if it ended since it was listed, stood. */

@@ -111,14 +111,19 @@ void memo_add(struct turn_server *srv, const struct endpoint *client, uint8_t li
 		.used = true,
 	};
 	memcpy(m->txid, txid, STUN_TXID_LEN);
+	if (srv->memo_until_s < until_s)
+		srv->memo_until_s = until_s;
 	index_add(&srv->by_memo, hash_memo(srv, client, listener, method, txid), n);
 }
 
 bool memo_find(const struct turn_server *srv, const struct endpoint *client, uint8_t listener,
                unsigned method, const uint8_t *txid)
 {
-	uint32_t n = index_first(&srv->by_memo, hash_memo(srv, client, listener, method, txid));
+	uint32_t n;
 
+	if ((uint64_t)srv->memo_until_s * 1000 <= srv->now_ms) /* the last one is forgotten */
+		return false;
+	n = index_first(&srv->by_memo, hash_memo(srv, client, listener, method, txid));
 	for (; n != NONE; n = index_after(&srv->by_memo, n)) {
 		const struct memo *m = &srv->memos[n];
 

@@ -26,13 +26,18 @@ void server_random(struct turn_server *srv, void *out, size_t len)
 {
 	uint8_t *p = out;
 
-	for (; len > 0; len--) {
+	while (len > 0) {
 		if (srv->entropy_left == 0) {
 			srv->random(srv->entropy, sizeof(srv->entropy));
 			srv->entropy_left = sizeof(srv->entropy);
 		}
-		*p++ = srv->entropy[--srv->entropy_left];
-		srv->entropy[srv->entropy_left] = 0; /* given out once */
+		const size_t take = len < srv->entropy_left ? len : srv->entropy_left;
+
+		srv->entropy_left -= (unsigned)take;
+		memcpy(p, srv->entropy + srv->entropy_left, take);
+		memset(srv->entropy + srv->entropy_left, 0, take); /* given out once */
+		p += take;
+		len -= take;
 	}
 }
 

@@ -219,7 +219,7 @@ struct turn_server {
 	uint32_t now_s; /* rounded up */
 	uint32_t wall_s;
 
-	uint8_t entropy[512];
+	alignas(8) uint8_t entropy[512];
 	unsigned entropy_left;
 
 	struct alloc *allocs;
@@ -232,8 +232,8 @@ struct turn_server {
 	struct pool pool_alloc, pool_peer, pool_over, pool_reservation, pool_cred, pool_owner;
 	struct index by_tuple, by_id, by_perm, by_number, by_peer, by_token, by_name, by_userhash,
 		by_owner, by_memo;
-	uint32_t memo_next;
-	uint32_t dirty[DIRTY_MAX]; /* overflow records to write with this request */
+	uint32_t memo_next, memo_until_s; /* latest of all */
+	uint32_t dirty[DIRTY_MAX];        /* overflow records to write with this request */
 	unsigned n_dirty;
 	uint32_t placing; /* overflow record that restored entries go to; NONE */
 	uint8_t placing_slot;
@@ -268,8 +268,6 @@ struct turn_server {
 	uint8_t *queue; /* actions, see action.c */
 	uint64_t queue_size, queue_head, queue_tail, queue_burst;
 	uint32_t n_queued;
-	struct turn_action current;
-	bool current_valid;
 
 	bool connected, draining;
 	uint32_t epoch;       /* of the sync */
