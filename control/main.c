@@ -84,7 +84,7 @@ static const char *store_advice(int rc)
 
 static int open_store(const struct config *cfg, struct store **store)
 {
-	const uint32_t n = turn_store_records(cfg);
+	const uint32_t n = turn_store_first(cfg), n_max = turn_store_records(cfg);
 	char path[512];
 	bool found = false;
 
@@ -96,7 +96,7 @@ static int open_store(const struct config *cfg, struct store **store)
 		return EXIT_CODE_RESOURCE;
 	}
 	snprintf(path, sizeof(path), "%s/store", cfg->run_dir);
-	const int rc = store_open(store, path, n, &found);
+	const int rc = store_open_growing(store, path, n, n_max, &found);
 
 	if (rc < 0) {
 		fprintf(stderr, "turnpike-control: store %s (%u records of 256 octets): %s; %s\n",

@@ -1,6 +1,7 @@
 /* Zeroed arrays on huge pages where they are large. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "control/memory.h"
@@ -9,7 +10,7 @@ enum { HEADER = 64, HUGE_PAGE = 2 << 20 };
 
 /* In front of the array, a line long. */
 struct header {
-	void *map; /* NULL: from calloc */
+	void *map; /* NULL: from aligned_alloc() */
 	size_t octets;
 };
 _Static_assert(sizeof(struct header) <= HEADER, "the array begins on a line");
@@ -23,8 +24,12 @@ void *memory_array(size_t n, size_t size)
 	    __builtin_add_overflow(octets, (size_t)HEADER + 2 * HUGE_PAGE, &octets))
 		return NULL;
 	if (octets < 4 * (size_t)HUGE_PAGE) {
-		p = calloc(1, octets - 2 * HUGE_PAGE);
-		return p == NULL ? NULL : p + HEADER;
+		octets = (octets - 2 * HUGE_PAGE + HEADER - 1) & ~(size_t)(HEADER - 1);
+		p = aligned_alloc(HEADER, octets);
+		if (p == NULL)
+			return NULL;
+		memset(p, 0, octets);
+		return p + HEADER;
 	}
 	octets &= ~(size_t)(HUGE_PAGE - 1);
 	map = mmap(NULL, octets, PROT_READ | PROT_WRITE,

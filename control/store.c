@@ -11,11 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/memory.h"
 #include "log.h"
-#include "wire/crc.h"
 
 #define MAGIC UINT64_C(0x455A4953544F5245)
-enum { MAJOR = 1, MINOR = 0, HEADER = 4096, BOOT_ID = 36, RECORDS_MAX = 1 << 26 };
+enum { MAJOR = 2, MINOR = 0, HEADER = 4096, BOOT_ID = 36, RECORDS_MAX = 1 << 26 };
+enum { GROW = 4096, PAGE = 4096 }; /* records at a time: a megabyte */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 struct header {
 	_Atomic uint64_t magic; /* written last: a file without it was never finished */
@@ -30,7 +34,7 @@ static_assert(offsetof(struct header, boot_id) == 24 && sizeof(struct header) <=
 /* The word: bit 0 which body, bits 8..15 kind, bits 32..63 generation. */
 struct record {
 	_Atomic uint64_t word;
-	uint32_t crc[2]; /* of each body and the word it was published with: against bugs, not kills
+	uint32_t sum[2]; /* of each body and the word it was published with: against bugs, not kills
 	                  */
 	uint8_t reserved[16];
 	uint8_t body[2][STORE_BODY];
@@ -43,9 +47,13 @@ struct store {
 	struct header *header; /* the mapping */
 	struct record *record;
 	size_t octets;
-	uint32_t n, n_used, n_free;
+	uint32_t n;      /* most there may be */
+	uint32_t n_file; /* those the file has */
+	uint32_t n_used, n_free;
+	uint32_t fresh;   /* records behind it were never taken */
 	uint8_t *state;   /* of each record: enum state */
-	store_ref *free_; /* stack of free refs */
+	store_ref *free_; /* stack of free refs that were taken before */
+	bool grow_told;
 	char *path;
 	int fd;
 };
@@ -70,13 +78,21 @@ static uint32_t word_generation(uint64_t word)
 	return (uint32_t)(word >> 32);
 }
 
-static uint32_t body_crc(const uint8_t *body, uint64_t word)
+/* Two chains of odd multiplications, so that one does not wait for the other. */
+static uint32_t body_sum(const uint8_t *body, uint64_t word)
 {
-	uint8_t octets[STORE_BODY + sizeof(word)];
+	uint64_t a = word, b = ~word, w[STORE_BODY / 8];
 
-	memcpy(octets, body, STORE_BODY);
-	memcpy(octets + STORE_BODY, &word, sizeof(word));
-	return crc32_ieee(octets, sizeof(octets));
+	static_assert(STORE_BODY % 16 == 0, "pairs of words");
+	memcpy(w, body, STORE_BODY);
+	for (unsigned i = 0; i < STORE_BODY / 8; i += 2) {
+		a = (a ^ w[i]) * UINT64_C(0x9E3779B97F4A7C15);
+		b = (b ^ w[i + 1]) * UINT64_C(0xC2B2AE3D27D4EB4F);
+		a ^= a >> 32;
+		b ^= b >> 29;
+	}
+	a = (a ^ (b << 32 | b >> 32)) * UINT64_C(0x9E3779B97F4A7C15);
+	return (uint32_t)(a >> 32);
 }
 
 static uint64_t word_of(const struct store *s, store_ref ref)
@@ -155,39 +171,41 @@ static int judge(const struct header *h, size_t octets, const char *boot_id, con
 	return 1;
 }
 
-/* An empty store; the magic comes last. */
+/* An empty store on a file of zeros; the magic comes last. */
 static void format(struct store *s, const char *boot_id)
 {
 	struct header *const h = s->header;
 
 	atomic_store_explicit(&h->magic, 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst); /* a kill sees stores in program order */
-	memset(s->record, 0, (size_t)s->n * sizeof(struct record));
 	h->major = MAJOR;
 	h->minor = MINOR;
 	h->record_octets = sizeof(struct record);
-	atomic_store_explicit(&h->n_records, s->n, memory_order_relaxed);
+	atomic_store_explicit(&h->n_records, s->n_file, memory_order_relaxed);
 	memcpy(h->boot_id, boot_id, BOOT_ID);
 	atomic_store_explicit(&h->magic, MAGIC, memory_order_release);
 }
 
 /* Which records are free is derived, never stored. Records with a wrong sum are freed and told. */
-static int derive(struct store *s)
+static int derive(struct store *s, bool found)
 {
 	uint32_t damaged = 0;
 
-	s->state = calloc(s->n, sizeof(*s->state));
-	s->free_ = calloc(s->n, sizeof(*s->free_));
+	s->state = memory_array(s->n, sizeof(*s->state));
+	s->free_ = memory_array(s->n, sizeof(*s->free_));
 	if (!s->state || !s->free_)
 		return -ENOMEM;
-	for (store_ref ref = s->n; ref > 0; ref--) {
+	if (!found) /* all are fresh, none need be read */
+		return 0;
+	s->fresh = s->n_file;
+	for (store_ref ref = s->n_file; ref > 0; ref--) {
 		struct record *const r = &s->record[ref - 1];
 		const uint64_t word = word_of(s, ref);
 		const unsigned active = word_active(word);
 
 		if (word_kind(word) != STORE_FREE) {
 			if (word_kind(word) < STORE_KIND_END &&
-			    r->crc[active] == body_crc(r->body[active], word)) {
+			    r->sum[active] == body_sum(r->body[active], word)) {
 				s->state[ref - 1] = USED;
 				s->n_used++;
 				continue;
@@ -205,8 +223,27 @@ static int derive(struct store *s)
 	return 0;
 }
 
+/*
+ * More records in the file. Every page now: a hole on a full tmpfs would be SIGBUS in the middle of
+ * a request.
+ */
+static int grow(struct store *s, uint32_t n)
+{
+	const size_t had = s->n_file ? HEADER + (size_t)s->n_file * sizeof(struct record) : 0;
+	const size_t octets = HEADER + (size_t)n * sizeof(struct record);
+	const int rc = posix_fallocate(s->fd, 0, (off_t)octets);
+
+	if (rc)
+		return -rc;
+	/* Mapped now, too, where the kernel can; else at first touch. */
+	const size_t from = had & ~(size_t)(PAGE - 1);
+	madvise((uint8_t *)s->header + from, octets - from, MADV_POPULATE_WRITE);
+	s->n_file = n;
+	return 0;
+}
+
 /* Maps what is there and decides; everything gained is in *s for store_open() to undo. */
-static int open_file(struct store *s, uint32_t n_records, bool *found)
+static int open_file(struct store *s, uint32_t n_first, uint32_t n_max, bool *found)
 {
 	char boot_id[BOOT_ID];
 	struct stat st;
@@ -217,41 +254,40 @@ static int open_file(struct store *s, uint32_t n_records, bool *found)
 	if (fstat(s->fd, &st) < 0)
 		return -errno;
 	const size_t had = (size_t)st.st_size;
-	size_t octets = HEADER + (size_t)n_records * sizeof(struct record);
 
-	if (had > octets)
-		octets = had;
-	/* Every page now: a hole on a full tmpfs would be SIGBUS in the middle of a request. */
-	rc = posix_fallocate(s->fd, 0, (off_t)octets);
+	rc = posix_fallocate(s->fd, 0, HEADER);
 	if (rc)
 		return -rc;
-	s->header = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, s->fd, 0);
+	s->octets = HEADER + (size_t)n_max * sizeof(struct record);
+	if (s->octets < had)
+		s->octets = had;
+	s->header = mmap(NULL, s->octets, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	if (s->header == MAP_FAILED) {
 		s->header = NULL;
 		return -errno;
 	}
-	s->octets = octets;
-	madvise(s->header, octets, MADV_DONTDUMP);
+	madvise(s->header, s->octets, MADV_DONTDUMP);
 	s->record = (struct record *)((uint8_t *)s->header + HEADER);
-	s->n = n_records;
 	rc = judge(s->header, had, boot_id, s->path);
 	if (rc < 0)
 		return rc;
 	*found = rc == 1;
-	if (!*found) {
-		format(s, boot_id);
-	} else {
-		/* Records never go away with a smaller limit; with a larger one there are more. */
-		const uint32_t n =
-			atomic_load_explicit(&s->header->n_records, memory_order_relaxed);
+	/* Records never go away with a smaller limit; with a larger one there are more. */
+	uint32_t n = *found ? atomic_load_explicit(&s->header->n_records, memory_order_relaxed) : 0;
 
-		if (n >= n_records)
-			s->n = n;
-		else
-			atomic_store_explicit(&s->header->n_records, n_records,
-			                      memory_order_release);
-	}
-	return derive(s);
+	if (n < n_first)
+		n = n_first;
+	s->n = n > n_max ? n : n_max;
+	if (!*found && ftruncate(s->fd, 0) < 0)
+		return -errno;
+	rc = grow(s, n);
+	if (rc)
+		return rc;
+	if (*found)
+		atomic_store_explicit(&s->header->n_records, n, memory_order_release);
+	else
+		format(s, boot_id);
+	return derive(s, *found);
 }
 
 static void release(struct store *s)
@@ -260,15 +296,21 @@ static void release(struct store *s)
 		munmap(s->header, s->octets);
 	if (s->fd >= 0)
 		close(s->fd);
-	free(s->state);
-	free(s->free_);
+	memory_free(s->state);
+	memory_free(s->free_);
 	free(s->path);
 	free(s);
 }
 
 int store_open(struct store **out, const char *path, uint32_t n_records, bool *found)
 {
-	if (!n_records || n_records > RECORDS_MAX)
+	return store_open_growing(out, path, n_records, n_records, found);
+}
+
+int store_open_growing(struct store **out, const char *path, uint32_t n_first, uint32_t n_max,
+                       bool *found)
+{
+	if (!n_first || n_max < n_first || n_max > RECORDS_MAX)
 		return -EINVAL;
 	struct store *const s = calloc(1, sizeof(*s));
 
@@ -286,13 +328,13 @@ int store_open(struct store **out, const char *path, uint32_t n_records, bool *f
 	int rc = s->fd = open_locked(path);
 
 	if (s->fd >= 0) {
-		rc = open_file(s, n_records, &there);
+		rc = open_file(s, n_first, n_max, &there);
 		if (rc && !existed)
 			unlink(path);
 	}
 	if (rc < 0) {
-		log_error("store", "not-opened", "path=%s records=%u error=\"%s%s\"", path,
-		          n_records, strerror(-rc),
+		log_error("store", "not-opened", "path=%s records=%u error=\"%s%s\"", path, n_first,
+		          strerror(-rc),
 		          rc == -ENOSPC ? "; give run-dir more room or lower limits.allocations"
 		                        : "");
 		release(s);
@@ -314,11 +356,44 @@ void store_close(struct store *s, bool keep)
 
 /* --- records --- */
 
+bool store_room(struct store *s, uint32_t n)
+{
+	while (s->n_free + (s->n_file - s->fresh) < n) {
+		const uint32_t more = s->n - s->n_file < GROW ? s->n - s->n_file : GROW;
+		const int rc = more ? grow(s, s->n_file + more) : -ENOSPC;
+
+		if (rc) {
+			if (!s->grow_told)
+				log_error("store", "full", "path=%s records=%u max=%u error=\"%s\"",
+				          s->path, s->n_file, s->n, strerror(-rc));
+			s->grow_told = true;
+			return false;
+		}
+		s->grow_told = false;
+		atomic_store_explicit(&s->header->n_records, s->n_file, memory_order_release);
+	}
+	return true;
+}
+
+void store_prefetch(const struct store *s, uint32_t i)
+{
+	const struct record *r;
+
+	if (i < s->n_free)
+		r = &s->record[s->free_[s->n_free - 1 - i] - 1];
+	else if (s->fresh + (i - s->n_free) < s->n_file)
+		r = &s->record[s->fresh + (i - s->n_free)];
+	else
+		return;
+	for (unsigned line = 0; line < sizeof(*r); line += 64)
+		__builtin_prefetch((const uint8_t *)r + line, 1);
+}
+
 store_ref store_take(struct store *s)
 {
-	if (!s->n_free)
+	if (!store_room(s, 1))
 		return 0;
-	const store_ref ref = s->free_[--s->n_free];
+	const store_ref ref = s->n_free ? s->free_[--s->n_free] : ++s->fresh;
 
 	s->state[ref - 1] = TAKEN;
 	return ref;
@@ -337,7 +412,7 @@ void store_commit(struct store *s, store_ref ref, enum store_kind kind, const vo
 
 	assert(s->state[ref - 1] != FREE && kind != STORE_FREE && kind < STORE_KIND_END);
 	memcpy(r->body[idle], body, STORE_BODY);
-	r->crc[idle] = body_crc(r->body[idle], word);
+	r->sum[idle] = body_sum(r->body[idle], word);
 	atomic_store_explicit(&r->word, word, memory_order_release);
 	if (s->state[ref - 1] == TAKEN) {
 		s->state[ref - 1] = USED;
@@ -379,7 +454,7 @@ uint32_t store_generation(const struct store *s, store_ref ref)
 
 store_ref store_next(const struct store *s, store_ref ref)
 {
-	while (ref < s->n)
+	while (ref < s->fresh)
 		if (s->state[ref++] == USED)
 			return ref;
 	return 0;

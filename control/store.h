@@ -44,9 +44,16 @@ struct store;
  * all (store_capacity() says how many); one with fewer grows. Errors are logged, with what to do.
  */
 int store_open(struct store **out, const char *path, uint32_t n_records, bool *found);
+/* The same with room for n_first now and, as they are needed, n_max. */
+int store_open_growing(struct store **out, const char *path, uint32_t n_first, uint32_t n_max,
+                       bool *found);
 /* keep: leave the file for the next life; else unlink it. */
 void store_close(struct store *s, bool keep);
 
+/* Room for n more records, made if need be. false: full, or the file system is; told once. */
+bool store_room(struct store *s, uint32_t n);
+/* The i-th record that will be taken from now is about to be written: fetch it. A hint. */
+void store_prefetch(const struct store *s, uint32_t i);
 /* A free record's index, or 0 when the store is full. Reserved in memory only until committed. */
 store_ref store_take(struct store *s);
 /* Publishes `body` (STORE_BODY octets) as the record's content. One release store. */
@@ -61,5 +68,5 @@ uint32_t store_generation(const struct store *s, store_ref ref);
 
 /* Next record in use after `ref` (0 to begin), or 0. */
 store_ref store_next(const struct store *s, store_ref ref);
-uint32_t store_used(const struct store *s); /* committed, not merely taken */
-uint32_t store_capacity(const struct store *s);
+uint32_t store_used(const struct store *s);     /* committed, not merely taken */
+uint32_t store_capacity(const struct store *s); /* the most there may be */

@@ -10,12 +10,28 @@
 enum { LEVELS = 6, BITS = 6, SLOTS = 1 << BITS };
 static const uint32_t NONE = 0xFFFFFFFF;
 
+/* Sixteen octets, and zero is unset: there are millions, most of them never used. */
 struct node {
-	uint64_t deadline_ms;
+	uint64_t when; /* deadline_ms << 16 | 1 + level * SLOTS + slot; 0 in the low bits: unset */
 	uint32_t prev, next;
-	uint16_t slot; /* level * SLOTS + slot; UNSET */
 };
-enum { UNSET = 0xFFFF, DUE = LEVELS * SLOTS }; /* DUE: the list of what timer_take() gives out */
+enum { DUE = LEVELS * SLOTS }; /* the list of what timer_take() gives out */
+#define DEADLINE_MAX ((UINT64_C(1) << 48) - 1)
+
+static bool node_set(const struct node *n)
+{
+	return (n->when & 0xFFFF) != 0;
+}
+
+static unsigned node_slot(const struct node *n)
+{
+	return (unsigned)(n->when & 0xFFFF) - 1;
+}
+
+static uint64_t node_deadline_ms(const struct node *n)
+{
+	return n->when >> 16;
+}
 
 struct timer_wheel {
 	uint64_t now_ms; /* every slot before it has been emptied */
@@ -34,8 +50,6 @@ struct timer_wheel *timer_new(uint32_t n_nodes, uint64_t now_ms)
 	w->now_ms = now_ms;
 	w->n_nodes = n_nodes;
 	memset(w->head, 0xFF, sizeof(w->head));
-	for (uint32_t i = 0; i < n_nodes; i++)
-		w->nodes[i].slot = UNSET;
 	return w;
 }
 
@@ -44,11 +58,11 @@ void timer_free(struct timer_wheel *w)
 	memory_free(w);
 }
 
-static void link_node(struct timer_wheel *w, uint32_t n, unsigned slot)
+static void link_node(struct timer_wheel *w, uint32_t n, uint64_t deadline_ms, unsigned slot)
 {
 	struct node *node = &w->nodes[n];
 
-	node->slot = (uint16_t)slot;
+	node->when = deadline_ms << 16 | (slot + 1);
 	node->prev = NONE;
 	node->next = w->head[slot];
 	if (node->next != NONE)
@@ -61,7 +75,7 @@ static void link_node(struct timer_wheel *w, uint32_t n, unsigned slot)
 static void unlink_node(struct timer_wheel *w, uint32_t n)
 {
 	struct node *node = &w->nodes[n];
-	const unsigned slot = node->slot;
+	const unsigned slot = node_slot(node);
 
 	if (node->prev != NONE)
 		w->nodes[node->prev].next = node->next;
@@ -71,7 +85,7 @@ static void unlink_node(struct timer_wheel *w, uint32_t n)
 		w->nodes[node->next].prev = node->prev;
 	if (slot < DUE && w->head[slot] == NONE)
 		w->used[slot / SLOTS] &= ~(UINT64_C(1) << (slot % SLOTS));
-	node->slot = UNSET;
+	node->when = 0;
 }
 
 /* The finest level on which the deadline and now_ms differ in that level's digit only. */
@@ -94,24 +108,25 @@ static unsigned slot_of(const struct timer_wheel *w, uint64_t deadline_ms)
 void timer_set(struct timer_wheel *w, uint32_t node, uint64_t deadline_ms)
 {
 	timer_clear(w, node);
-	w->nodes[node].deadline_ms = deadline_ms;
-	link_node(w, node, slot_of(w, deadline_ms));
+	if (deadline_ms > DEADLINE_MAX)
+		deadline_ms = DEADLINE_MAX;
+	link_node(w, node, deadline_ms, slot_of(w, deadline_ms));
 }
 
 void timer_clear(struct timer_wheel *w, uint32_t node)
 {
-	if (w->nodes[node].slot != UNSET)
+	if (node_set(&w->nodes[node]))
 		unlink_node(w, node);
 }
 
 bool timer_is_set(const struct timer_wheel *w, uint32_t node)
 {
-	return w->nodes[node].slot != UNSET;
+	return node_set(&w->nodes[node]);
 }
 
 uint64_t timer_deadline_of(const struct timer_wheel *w, uint32_t node)
 {
-	return timer_is_set(w, node) ? w->nodes[node].deadline_ms : UINT64_MAX;
+	return timer_is_set(w, node) ? node_deadline_ms(&w->nodes[node]) : UINT64_MAX;
 }
 
 /* Start of the next slot in use behind now_ms on one level. */
@@ -156,9 +171,10 @@ static void advance(struct timer_wheel *w, uint64_t to_ms)
 			break; /* coarser slots do not begin here */
 		while (w->head[slot] != NONE) {
 			const uint32_t n = w->head[slot];
+			const uint64_t deadline_ms = node_deadline_ms(&w->nodes[n]);
 
 			unlink_node(w, n);
-			link_node(w, n, slot_of(w, w->nodes[n].deadline_ms));
+			link_node(w, n, deadline_ms, slot_of(w, deadline_ms));
 		}
 	}
 }

@@ -146,11 +146,11 @@ static const char *check_all(const struct turn_server *srv, struct sums *s)
 {
 	const char *bad;
 
-	for (uint32_t n = 0; n < srv->pool_alloc.n; n++)
+	for (uint32_t n = 0; n < srv->pool_alloc.fresh; n++)
 		if (srv->allocs[n].state != ELEMENT_FREE &&
 		    (bad = check_alloc(srv, &srv->allocs[n], s)) != NULL)
 			return bad;
-	for (uint32_t n = 0; n < srv->pool_reservation.n; n++) {
+	for (uint32_t n = 0; n < srv->pool_reservation.fresh; n++) {
 		const struct reservation *r = &srv->reservations[n];
 
 		if (!timer_is_set(srv->timers, srv->timer_reservation + n))
@@ -167,7 +167,7 @@ static const char *check_all(const struct turn_server *srv, struct sums *s)
 		s->owner_refs[srv->creds[n].owner]++;
 		MUST(srv->creds[n].refs == s->cred_refs[n], "users of a credential");
 	}
-	for (uint32_t n = 0; n < srv->pool_owner.n; n++) {
+	for (uint32_t n = 0; n < srv->pool_owner.fresh; n++) {
 		MUST(s->owner_refs[n] == 0 || srv->owners[n].refs == s->owner_refs[n],
 		     "users of an owner");
 		MUST(s->owner_refs[n] == 0 || srv->owners[n].count == s->owner_count[n],

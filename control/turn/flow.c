@@ -316,14 +316,14 @@ void turn_on_row(struct turn_server *srv, const struct punt_row *ev, uint64_t no
 /* Every flow is OFF, with its last counts booked; deletes under way are done. */
 static void forget_all(struct turn_server *srv)
 {
-	for (uint32_t n = 0; n < srv->pool_peer.n; n++) {
+	for (uint32_t n = 0; n < srv->pool_peer.fresh; n++) {
 		if (srv->peers[n].state == ELEMENT_FREE)
 			continue;
 		flow_forget_peer(srv, n);
 		if (srv->peers[n].state == ELEMENT_DYING)
 			peer_done(srv, n);
 	}
-	for (uint32_t n = 0; n < srv->pool_alloc.n; n++) {
+	for (uint32_t n = 0; n < srv->pool_alloc.fresh; n++) {
 		struct alloc *a = &srv->allocs[n];
 
 		for (unsigned i = 0; i < 2 && a->state != ELEMENT_FREE; i++) {
@@ -363,7 +363,7 @@ bool turn_sync_step(struct turn_server *srv, uint64_t now_ms)
 	struct cmd_sync *c;
 
 	server_set_now(srv, now_ms);
-	while (srv->sync_cursor != NONE && srv->sync_cursor < srv->pool_alloc.n) {
+	while (srv->sync_cursor != NONE && srv->sync_cursor < srv->pool_alloc.fresh) {
 		struct alloc *a = &srv->allocs[srv->sync_cursor];
 
 		if (!action_room(srv))

@@ -1,14 +1,12 @@
 /* Chained hash index by node number. */
-#include <string.h>
-
 #include "control/memory.h"
 #include "control/turn/index.h"
 
-bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2])
+bool index_init(struct index *x, uint32_t n_nodes, uint32_t n_usual, const uint64_t key[2])
 {
 	uint32_t n_buckets = 64;
 
-	while (n_buckets < n_nodes && n_buckets < UINT32_C(1) << 30)
+	while (n_buckets < n_usual && n_buckets < UINT32_C(1) << 30)
 		n_buckets *= 2;
 	x->bucket = memory_array(n_buckets, sizeof(*x->bucket));
 	x->next = memory_array(n_nodes, sizeof(*x->next));
@@ -19,7 +17,6 @@ bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2])
 		index_done(x);
 		return false;
 	}
-	memset(x->bucket, 0xFF, n_buckets * sizeof(*x->bucket));
 	return true;
 }
 
@@ -74,9 +71,13 @@ uint64_t index_hash(const struct index *x, const uint64_t *words, unsigned n)
 
 void index_remove(struct index *x, uint64_t hash, uint32_t node)
 {
-	uint32_t *at = &x->bucket[hash & x->mask];
+	uint32_t n = index_first(x, hash);
 
-	while (*at != node)
-		at = &x->next[*at];
-	*at = x->next[node];
+	if (n == node) {
+		x->bucket[hash & x->mask] = x->next[node] + 1;
+		return;
+	}
+	while (x->next[n] != node)
+		n = x->next[n];
+	x->next[n] = x->next[node];
 }

@@ -13,13 +13,14 @@
 enum { INDEX_NONE = 0xFFFFFFFF };
 
 struct index {
-	uint32_t *bucket, *next;
+	uint32_t *bucket; /* node + 1; 0: none, so that what is not used has no page */
+	uint32_t *next;
 	uint32_t mask;
 	uint64_t key[2];
 };
 
-/* Room for nodes 0..n_nodes-1. false: no memory. */
-bool index_init(struct index *x, uint32_t n_nodes, const uint64_t key[2]);
+/* Room for nodes 0..n_nodes-1, buckets for n_usual of them. false: no memory. */
+bool index_init(struct index *x, uint32_t n_nodes, uint32_t n_usual, const uint64_t key[2]);
 void index_done(struct index *x);
 
 uint64_t index_hash(const struct index *x, const uint64_t *words, unsigned n);
@@ -27,7 +28,7 @@ uint64_t index_hash(const struct index *x, const uint64_t *words, unsigned n);
 /* for (n = index_first(x, h); n != INDEX_NONE; n = index_after(x, n)): compare. */
 static inline uint32_t index_first(const struct index *x, uint64_t hash)
 {
-	return x->bucket[hash & x->mask];
+	return x->bucket[hash & x->mask] - 1;
 }
 
 static inline uint32_t index_after(const struct index *x, uint32_t node)
@@ -37,8 +38,8 @@ static inline uint32_t index_after(const struct index *x, uint32_t node)
 
 static inline void index_add(struct index *x, uint64_t hash, uint32_t node)
 {
-	x->next[node] = x->bucket[hash & x->mask];
-	x->bucket[hash & x->mask] = node;
+	x->next[node] = index_first(x, hash);
+	x->bucket[hash & x->mask] = node + 1;
 }
 
 /* The node must be there, under that hash. */

@@ -132,7 +132,7 @@ bool turn_list(struct turn_server *srv, uint64_t after, struct turn_info *out)
 
 	if (after != 0 && at == NONE)
 		return false;
-	for (uint32_t n = at + 1; n < srv->pool_alloc.n; n++) /* NONE + 1 is 0 */
+	for (uint32_t n = at + 1; n < srv->pool_alloc.fresh; n++) /* NONE + 1 is 0 */
 		if (srv->allocs[n].state == ELEMENT_LIVE) {
 			list_fill(srv, &srv->allocs[n], out);
 			srv->hints[srv->next_hint].id = out->id;

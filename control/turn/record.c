@@ -5,7 +5,7 @@
 
 bool record_room(const struct turn_server *srv, uint32_t n)
 {
-	return store_capacity(srv->store) - store_used(srv->store) >= n;
+	return store_room(srv->store, n);
 }
 
 /* --- what others refer to --- */

@@ -386,6 +386,8 @@ bool restore_all(struct turn_server *srv)
 {
 	struct map m = { .n = store_capacity(srv->store) + 1 };
 
+	if (store_used(srv->store) == 0)
+		return true;
 	m.element = malloc(m.n * sizeof(*m.element));
 	m.replaced = calloc(m.n, 1);
 	if (m.element == NULL || m.replaced == NULL) {
@@ -403,7 +405,7 @@ bool restore_all(struct turn_server *srv)
 	each(srv, STORE_ALLOCATION, each_inline, &m);
 	each(srv, STORE_OVERFLOW, load_over, &m);
 	each(srv, STORE_OVERFLOW, each_orphan, &m);
-	for (uint32_t n = 0; n < srv->pool_alloc.n; n++)
+	for (uint32_t n = 0; n < srv->pool_alloc.fresh; n++)
 		if (srv->allocs[n].state == ELEMENT_LIVE) {
 			srv->allocs[n].dirty = false;
 			drop_passed(srv, &srv->allocs[n]);

@@ -54,21 +54,41 @@ uint32_t server_below(void *arg, uint32_t below)
 
 bool pool_init(struct pool *p, uint32_t n)
 {
-	p->spare = malloc((n > 0 ? n : 1) * sizeof(*p->spare));
+	p->spare = memory_array(n, sizeof(*p->spare));
 	p->n = p->n_spare = n;
-	for (uint32_t i = 0; p->spare != NULL && i < n; i++)
-		p->spare[i] = n - 1 - i;
+	p->fresh = 0;
 	return p->spare != NULL;
+}
+
+/* Free ones that were taken before: the stack. */
+static uint32_t n_used_before(const struct pool *p)
+{
+	return p->n_spare - (p->n - p->fresh);
+}
+
+uint32_t pool_peek(const struct pool *p, uint32_t i)
+{
+	const uint32_t n = n_used_before(p);
+
+	if (i >= p->n_spare)
+		return NONE;
+	return i < n ? p->spare[n - 1 - i] : p->fresh + (i - n);
 }
 
 uint32_t pool_take(struct pool *p)
 {
-	return p->n_spare > 0 ? p->spare[--p->n_spare] : NONE;
+	const uint32_t n = n_used_before(p);
+
+	if (p->n_spare == 0)
+		return NONE;
+	p->n_spare--;
+	return n > 0 ? p->spare[n - 1] : p->fresh++;
 }
 
 void pool_give(struct pool *p, uint32_t element)
 {
-	p->spare[p->n_spare++] = element;
+	p->spare[n_used_before(p)] = element;
+	p->n_spare++;
 }
 
 /* --- slots --- */
@@ -238,20 +258,34 @@ uint32_t turn_store_records(const struct config *cfg)
 	return n > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)n;
 }
 
+uint32_t turn_store_first(const struct config *cfg)
+{
+	const uint64_t n = (uint64_t)cfg->limit_allocations + cfg->n_users + 1024;
+	const uint32_t all = turn_store_records(cfg);
+
+	return n < all ? (uint32_t)n : all;
+}
+
 static bool make_indexes(struct turn_server *srv)
 {
 	uint64_t key[2];
 	const uint32_t n_alloc = srv->pool_alloc.n, n_peer = srv->pool_peer.n;
 
 	server_random(srv, key, sizeof(key));
-	return index_init(&srv->by_tuple, n_alloc, key) && index_init(&srv->by_id, n_alloc, key) &&
-	       index_init(&srv->by_perm, n_peer, key) && index_init(&srv->by_number, n_peer, key) &&
-	       index_init(&srv->by_peer, n_peer, key) &&
-	       index_init(&srv->by_token, srv->pool_reservation.n, key) &&
-	       index_init(&srv->by_name, srv->pool_cred.n, key) &&
-	       index_init(&srv->by_userhash, srv->pool_cred.n, key) &&
-	       index_init(&srv->by_owner, srv->pool_owner.n, key) &&
-	       index_init(&srv->by_memo, MEMO_MAX, key);
+	const uint32_t n_reservation = srv->pool_reservation.n;
+	const uint32_t n_cred = srv->pool_cred.n, n_owner = srv->pool_owner.n;
+
+	/* Most allocations have a permission and a channel; a chain may be longer with more. */
+	return index_init(&srv->by_tuple, n_alloc, n_alloc, key) &&
+	       index_init(&srv->by_id, n_alloc, n_alloc, key) &&
+	       index_init(&srv->by_perm, n_peer, n_alloc, key) &&
+	       index_init(&srv->by_number, n_peer, n_alloc, key) &&
+	       index_init(&srv->by_peer, n_peer, n_alloc, key) &&
+	       index_init(&srv->by_token, n_reservation, n_reservation, key) &&
+	       index_init(&srv->by_name, n_cred, n_cred, key) &&
+	       index_init(&srv->by_userhash, n_cred, n_cred, key) &&
+	       index_init(&srv->by_owner, n_owner, n_owner, key) &&
+	       index_init(&srv->by_memo, MEMO_MAX, MEMO_MAX, key);
 }
 
 static bool make_pools(struct turn_server *srv, const struct config *cfg)
@@ -295,7 +329,7 @@ static bool make_pools(struct turn_server *srv, const struct config *cfg)
 /* Credentials of the earlier life that no allocation and no operator needs. */
 static void settle_users(struct turn_server *srv)
 {
-	for (uint32_t c = 0; c < srv->pool_cred.n; c++)
+	for (uint32_t c = 0; c < srv->pool_cred.fresh; c++)
 		if ((srv->creds[c].flags & CRED_USED) != 0) {
 			user_ref(srv, c);
 			user_unref(srv, c);
@@ -340,7 +374,7 @@ struct turn_server *turn_new(const struct config *cfg, struct store *store, turn
 
 static void free_pool(struct pool *p)
 {
-	free(p->spare);
+	memory_free(p->spare);
 }
 
 void turn_free(struct turn_server *srv)
@@ -349,7 +383,7 @@ void turn_free(struct turn_server *srv)
 		return;
 	for (unsigned i = 0; i < srv->n_relays; i++)
 		ports_free(srv->relays[i].ports);
-	for (uint32_t c = 0; srv->creds != NULL && c < srv->pool_cred.n; c++)
+	for (uint32_t c = 0; srv->creds != NULL && c < srv->pool_cred.fresh; c++)
 		if ((srv->creds[c].flags & CRED_USED) != 0)
 			crypto_wipe(&srv->creds[c], sizeof(srv->creds[c]));
 	struct index *const indexes[] = { &srv->by_tuple,  &srv->by_id,       &srv->by_perm,
@@ -435,7 +469,7 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
 		srv->relays[slot].known = true;
 		srv->relays[slot].id = relays[i].id;
 	}
-	for (uint32_t n = 0; n < srv->pool_alloc.n; n++)
+	for (uint32_t n = 0; n < srv->pool_alloc.fresh; n++)
 		if (srv->allocs[n].state == ELEMENT_LIVE && !served(srv, &srv->allocs[n]))
 			alloc_end_soon(srv, &srv->allocs[n], END_GONE);
 	template_prepare(srv);
@@ -465,7 +499,7 @@ static bool end_more(struct turn_server *srv)
 			alloc_end(srv, a, srv->end_why);
 			any = true;
 		}
-		if (++srv->end_cursor >= srv->pool_alloc.n)
+		if (++srv->end_cursor >= srv->pool_alloc.fresh)
 			srv->end_cursor = NONE;
 	}
 	return any;
@@ -483,7 +517,7 @@ static bool judge_more(struct turn_server *srv)
 			peer_revoke(srv, srv->policy_cursor, 0, NULL);
 			any = true;
 		}
-		if (++srv->policy_cursor >= srv->pool_peer.n)
+		if (++srv->policy_cursor >= srv->pool_peer.fresh)
 			srv->policy_cursor = NONE;
 	}
 	return any;

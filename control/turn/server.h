@@ -193,10 +193,11 @@ struct memo {
 	bool used;
 };
 
-/* Numbers of free elements; LIFO. */
+/* Numbers of free elements; LIFO. Those never taken are not written down: no page for them. */
 struct pool {
 	uint32_t *spare;
-	uint32_t n_spare, n;
+	uint32_t n_spare, n; /* free ones, all */
+	uint32_t fresh;      /* the first that was never taken */
 };
 
 struct nonce_key {
@@ -296,7 +297,8 @@ void server_set_now(struct turn_server *srv, uint64_t now_ms);
 void server_random(struct turn_server *srv, void *out, size_t len);
 uint32_t server_below(void *srv, uint32_t below); /* ports_draw */
 bool pool_init(struct pool *p, uint32_t n);
-uint32_t pool_take(struct pool *p); /* NONE: empty */
+uint32_t pool_take(struct pool *p);                   /* NONE: empty */
+uint32_t pool_peek(const struct pool *p, uint32_t i); /* what the i-th take from now will give */
 void pool_give(struct pool *p, uint32_t element);
 /* Work that was put off because it could fill the queue; true while more is left. */
 bool server_background(struct turn_server *srv);

@@ -52,8 +52,12 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
  */
 void turn_set_capacity(struct turn_server *srv, uint32_t rows);
 
-/* Records a store for this configuration should have. */
+/*
+ * Records a store for this configuration may need, and those it surely will at its limit: one for
+ * each allocation and each user of the file.
+ */
 uint32_t turn_store_records(const struct config *cfg);
+uint32_t turn_store_first(const struct config *cfg);
 
 enum turn_action_kind {
 	ACTION_COMMAND, /* body: one command of abi/command.h, kind `command` */

@@ -161,8 +161,11 @@ static void boot(struct rig *r)
 
 static void open_store(struct rig *r)
 {
+	const uint32_t first = turn_store_first(&r->cfg);
 	bool found;
-	const int rc = store_open(&r->store, r->path, r->n_records, &found);
+	const int rc =
+		store_open_growing(&r->store, r->path, first < r->n_records ? first : r->n_records,
+	                           r->n_records, &found);
 
 	if (rc != 0) {
 		fprintf(stderr, "rig: %s: %s\n", r->path, strerror(-rc));

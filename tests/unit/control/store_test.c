@@ -148,7 +148,7 @@ static void test_headers(void)
 {
 	struct store *s = opened(10, false);
 	bool found = false;
-	const uint16_t other = 2;
+	const uint16_t other = 3;
 	const uint32_t many = 11;
 
 	put(s, STORE_USER, 1);
@@ -169,7 +169,7 @@ static void test_headers(void)
 	poke(8, &other, 2);
 	CHECK(store_open(&s, path, 10, &found) == -EPROTO, "another version");
 	CHECK(access(path, F_OK) == 0, "is left alone");
-	poke(8, "\1\0", 2);
+	poke(8, "\2\0", 2);
 	s = opened(10, true);
 	CHECK(store_used(s) == 1, "and was not touched");
 	store_close(s, false);
@@ -190,6 +190,31 @@ static void test_scribble(void)
 	poke(4096 + (off_t)(b - 1) * 256 + 1, "\xEE", 1); /* a kind that is none */
 	s = opened(10, true);
 	CHECK(store_used(s) == 0, "word and body belong together");
+	store_close(s, false);
+}
+
+/* Records come as they are needed, and are there in the next life. */
+static void test_grow(void)
+{
+	enum { FIRST = 10, MAX = 10000 };
+	struct store *s = NULL;
+	struct stat small, large;
+	bool found = false;
+
+	CHECK(store_open_growing(&s, path, FIRST, MAX, &found) == 0 && !found, "new");
+	CHECK(store_capacity(s) == MAX && stat(path, &small) == 0, "as many as there may be");
+	for (unsigned i = 0; i < MAX; i++)
+		CU_ASSERT_FATAL(put(s, STORE_USER, i) == i + 1);
+	CHECK(!store_room(s, 1) && store_take(s) == 0, "full");
+	CHECK(stat(path, &large) == 0 && large.st_size == 4096 + MAX * 256 &&
+	              small.st_size == 4096 + FIRST * 256,
+	      "no larger than it has to be");
+	store_free(s, 5);
+	CHECK(store_room(s, 1) && !store_room(s, 2), "one came back");
+	store_close(s, true);
+	CHECK(store_open_growing(&s, path, FIRST, FIRST, &found) == 0 && found, "the same");
+	CHECK(store_capacity(s) == MAX && store_used(s) == MAX - 1 && body_is(s, 77, 76), "all");
+	CHECK(put(s, STORE_USER, 1) == 5, "the free one");
 	store_close(s, false);
 }
 
@@ -222,6 +247,13 @@ static int full_tmpfs(void)
 	if (store_open(&s, file, 900, &found) != 0 || !found || store_used(s) != 900)
 		return 6;
 	store_close(s, false);
+	if (store_open_growing(&s, file, 100, 100000, &found) != 0)
+		return 7;
+	while (put(s, STORE_USER, 5))
+		;
+	if (store_room(s, 1) || store_used(s) < 100 || store_used(s) >= 1024)
+		return 8;
+	store_close(s, false);
 	return 0;
 }
 
@@ -251,6 +283,7 @@ int main(void)
 		{ "lock", test_lock },
 		{ "headers", test_headers },
 		{ "scribble", test_scribble },
+		{ "grow", test_grow },
 		{ "full tmpfs", test_full_tmpfs },
 		CU_TEST_INFO_NULL,
 	};
