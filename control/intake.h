@@ -1,6 +1,7 @@
 /*
  * Punt rings: bound, copy out, validate, then use. Requests go to turn_on_request(), what became of
- * commands to turn_on_row().
+ * commands to turn_on_row(). Records are taken in bursts, so that the engine can fetch the memory
+ * that all requests of a burst need at once.
  *
  * Trust      The data plane reads the network, so control believes none of its lengths; a record
  *            that cannot be ends the connection.
@@ -19,7 +20,13 @@ struct intake {
 	unsigned next;             /* the ring that is served first, in turn */
 	bool synced;               /* the data plane confirmed a sync since the join */
 	struct control_stats *stats;
-	alignas(8) uint8_t record[RING_RECORD_MAX];
+	/* What was taken from a ring and comes to the engine together. */
+	struct intake_record {
+		alignas(8) uint8_t body[RING_RECORD_MAX];
+		uint16_t kind;
+		bool stale;
+		uint32_t octets;
+	} record[TURN_BURST];
 };
 
 enum intake_result {

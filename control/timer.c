@@ -119,6 +119,11 @@ void timer_clear(struct timer_wheel *w, uint32_t node)
 		unlink_node(w, node);
 }
 
+void timer_prefetch(const struct timer_wheel *w, uint32_t node)
+{
+	__builtin_prefetch(&w->nodes[node], 1);
+}
+
 bool timer_is_set(const struct timer_wheel *w, uint32_t node)
 {
 	return node_set(&w->nodes[node]);

@@ -19,6 +19,8 @@ void timer_free(struct timer_wheel *w);
 /* Sets or moves the deadline. One that has passed is taken by the next timer_take(). */
 void timer_set(struct timer_wheel *w, uint32_t node, uint64_t deadline_ms);
 void timer_clear(struct timer_wheel *w, uint32_t node);
+/* The node will be set soon. */
+void timer_prefetch(const struct timer_wheel *w, uint32_t node);
 bool timer_is_set(const struct timer_wheel *w, uint32_t node);
 uint64_t timer_deadline_of(const struct timer_wheel *w, uint32_t node);
 

@@ -15,8 +15,7 @@ static uint32_t number_of(const struct turn_server *srv, const struct alloc *a)
 	return (uint32_t)(a - srv->allocs);
 }
 
-static uint64_t hash_tuple(const struct turn_server *srv, const struct endpoint *client,
-                           uint8_t listener)
+uint64_t alloc_hash(const struct turn_server *srv, const struct endpoint *client, uint8_t listener)
 {
 	uint64_t words[3];
 
@@ -28,7 +27,13 @@ static uint64_t hash_tuple(const struct turn_server *srv, const struct endpoint 
 struct alloc *alloc_find(const struct turn_server *srv, const struct endpoint *client,
                          uint8_t listener)
 {
-	uint32_t n = index_first(&srv->by_tuple, hash_tuple(srv, client, listener));
+	return alloc_find_hashed(srv, alloc_hash(srv, client, listener), client, listener);
+}
+
+struct alloc *alloc_find_hashed(const struct turn_server *srv, uint64_t hash,
+                                const struct endpoint *client, uint8_t listener)
+{
+	uint32_t n = index_first(&srv->by_tuple, hash);
 
 	for (; n != NONE; n = index_after(&srv->by_tuple, n))
 		if (srv->allocs[n].listener == listener &&
@@ -39,7 +44,7 @@ struct alloc *alloc_find(const struct turn_server *srv, const struct endpoint *c
 
 struct alloc *alloc_find_id(const struct turn_server *srv, uint64_t id)
 {
-	uint32_t n = index_first(&srv->by_id, index_hash(&srv->by_id, &id, 1));
+	uint32_t n = index_first(&srv->by_id, id); /* ids are ours, and in sequence */
 
 	for (; n != NONE; n = index_after(&srv->by_id, n))
 		if (srv->allocs[n].id == id)
@@ -83,8 +88,8 @@ void alloc_publish(struct turn_server *srv, struct alloc *a)
 {
 	const uint32_t n = number_of(srv, a);
 
-	index_add(&srv->by_tuple, hash_tuple(srv, &a->client, a->listener), n);
-	index_add(&srv->by_id, index_hash(&srv->by_id, &a->id, 1), n);
+	index_add(&srv->by_tuple, alloc_hash(srv, &a->client, a->listener), n);
+	index_add(&srv->by_id, a->id, n);
 	srv->owners[srv->creds[a->cred].owner].count++;
 	user_ref(srv, a->cred);
 	srv->listeners[a->listener].refs++;
@@ -155,8 +160,8 @@ void alloc_end(struct turn_server *srv, struct alloc *a, enum turn_end why)
 	a->state = ELEMENT_DYING;
 	a->end = (uint8_t)why;
 	a->pending++; /* held until everything below is done */
-	index_remove(&srv->by_tuple, hash_tuple(srv, &a->client, a->listener), n);
-	index_remove(&srv->by_id, index_hash(&srv->by_id, &a->id, 1), n);
+	index_remove(&srv->by_tuple, alloc_hash(srv, &a->client, a->listener), n);
+	index_remove(&srv->by_id, a->id, n);
 	srv->owners[srv->creds[a->cred].owner].count--;
 	srv->n_live--;
 	srv->n_ending++;

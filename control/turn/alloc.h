@@ -11,6 +11,10 @@
 
 struct alloc *alloc_find(const struct turn_server *srv, const struct endpoint *client,
                          uint8_t listener);
+/* The same under a hash computed before. */
+uint64_t alloc_hash(const struct turn_server *srv, const struct endpoint *client, uint8_t listener);
+struct alloc *alloc_find_hashed(const struct turn_server *srv, uint64_t hash,
+                                const struct endpoint *client, uint8_t listener);
 struct alloc *alloc_find_id(const struct turn_server *srv, uint64_t id);
 
 void alloc_end(struct turn_server *srv, struct alloc *a, enum turn_end why);

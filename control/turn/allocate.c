@@ -119,7 +119,7 @@ static int admit(struct turn_server *srv, const struct request *r, const struct 
 		stat_count(srv, TURN_STAT_FULL_DRAIN);
 		return STUN_INSUFFICIENT_CAPACITY;
 	}
-	if (r->who == &r->tried) {
+	if (r->who == &srv->tried) {
 		const uint32_t o = owner_take(srv, &r->owner);
 
 		if (o == NONE) {
@@ -204,8 +204,8 @@ static int take_ports(struct turn_server *srv, const struct wish *w, struct leg 
 /* The user's credential in the pool, made if it is a time-limited name's first allocation. */
 static uint32_t credential(struct turn_server *srv, const struct request *r)
 {
-	if (r->who == &r->tried)
-		return user_rest_intern(srv, &r->tried, &r->owner);
+	if (r->who == &srv->tried)
+		return user_rest_intern(srv, &srv->tried, &r->owner);
 	return (uint32_t)(r->who - srv->creds);
 }
 

@@ -110,14 +110,14 @@ static int try_rest(struct turn_server *srv, struct request *r)
 		r->refusal = "expired";
 		return STUN_UNAUTHENTICATED;
 	}
-	memset(&r->tried, 0, sizeof(r->tried));
-	r->tried.name = r->name;
-	r->tried.realm = r->realm_slot;
-	r->tried.flags = CRED_USED;
+	memset(&srv->tried, 0, sizeof(srv->tried));
+	srv->tried.name = r->name;
+	srv->tried.realm = r->realm_slot;
+	srv->tried.flags = CRED_USED;
 	for (unsigned i = 0; i < srv->n_rest; i++) {
-		user_rest_keys(srv, i, r->username.value, r->username.len, realm, &r->tried);
-		if (verify(r, &r->tried)) {
-			r->who = &r->tried;
+		user_rest_keys(srv, i, r->username.value, r->username.len, realm, &srv->tried);
+		if (verify(r, &srv->tried)) {
+			r->who = &srv->tried;
 			return TURN_OK;
 		}
 	}
@@ -140,11 +140,8 @@ static int identify(struct turn_server *srv, struct request *r)
 {
 	uint32_t c;
 
-	if (attr_there(&r->userhash)) {
-		memset(&r->name, 0, sizeof(r->name));
-	} else {
+	if (attr_there(&r->username) && !r->named)
 		name_make(&r->name, r->username.value, r->username.len);
-	}
 	if (attr_there(&r->userhash) && !srv->anonymity)
 		c = NONE;
 	else if (r->alloc != NULL && names(r, &srv->creds[r->alloc->cred]) &&
@@ -156,7 +153,9 @@ static int identify(struct turn_server *srv, struct request *r)
 	else if (attr_there(&r->userhash))
 		c = user_find_hash(srv, r->userhash.value);
 	else
-		c = user_find(srv, &r->name, r->realm_slot);
+		c = r->named && r->hashed_realm == r->realm_slot
+		            ? user_find_hashed(srv, r->hash_name, &r->name, r->realm_slot)
+		            : user_find(srv, &r->name, r->realm_slot);
 	if (c == NONE)
 		return try_rest(srv, r);
 	if (accept(srv, r, &srv->creds[c]))

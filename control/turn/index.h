@@ -25,6 +25,12 @@ void index_done(struct index *x);
 
 uint64_t index_hash(const struct index *x, const uint64_t *words, unsigned n);
 
+/* The hash will be looked for soon. */
+static inline void index_prefetch(const struct index *x, uint64_t hash)
+{
+	__builtin_prefetch(&x->bucket[hash & x->mask]);
+}
+
 /* for (n = index_first(x, h); n != INDEX_NONE; n = index_after(x, n)): compare. */
 static inline uint32_t index_first(const struct index *x, uint64_t hash)
 {

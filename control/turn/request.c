@@ -71,28 +71,39 @@ static void read_attributes(struct request *r)
 	}
 }
 
-/* Step 1: silence, by name. */
-static bool open_request(struct turn_server *srv, struct request *r, const uint8_t *octets,
-                         size_t len, unsigned *method)
+/* Step 1: silence, by name; TURN_STAT_COUNT: it is a request. */
+static enum turn_stat open_request(struct request *r)
 {
-	if (!stun_open(octets, len, &r->msg) || !stun_scan(&r->msg, &r->marks)) {
-		stat_count(srv, TURN_STAT_DROP_MALFORMED);
-		return false;
-	}
+	if (!stun_open(r->octets, r->len, &r->msg) || !stun_scan(&r->msg, &r->marks))
+		return TURN_STAT_DROP_MALFORMED;
 	r->method = stun_method(r->msg.type);
-	*method = 0;
-	while (*method < METHODS && methods[*method].method != r->method)
-		++*method;
-	if (*method == METHODS || stun_class(r->msg.type) != STUN_REQUEST) {
-		stat_count(srv, TURN_STAT_DROP_METHOD);
-		return false;
-	}
-	if (stun_fingerprint_check(&r->msg, &r->marks) == STUN_FINGERPRINT_WRONG) {
-		stat_count(srv, TURN_STAT_DROP_FINGERPRINT);
-		return false;
-	}
+	while (r->decision < METHODS && methods[r->decision].method != r->method)
+		r->decision++;
+	if (r->decision == METHODS || stun_class(r->msg.type) != STUN_REQUEST)
+		return TURN_STAT_DROP_METHOD;
+	if (stun_fingerprint_check(&r->msg, &r->marks) == STUN_FINGERPRINT_WRONG)
+		return TURN_STAT_DROP_FINGERPRINT;
 	read_attributes(r);
-	return true;
+	return TURN_STAT_COUNT;
+}
+
+/* All that can be known from the octets and where they came from. */
+static void read_request(const struct turn_server *srv, struct request *r, const struct punt *p,
+                         const uint8_t *octets, size_t len)
+{
+	memset(r, 0, sizeof(*r));
+	r->octets = octets;
+	r->len = len;
+	memcpy(r->client.addr.ip, p->remote_ip, 16);
+	r->client.port = p->remote_port;
+	r->cookie = p->cookie;
+	r->drop = TURN_STAT_DROP_LISTENER;
+	if (p->local_kind != LOCAL_LISTENER || srv->listener_of_id[p->local] == 0xFF)
+		return;
+	r->listener = srv->listener_of_id[p->local];
+	r->drop = len > PUNT_OCTETS_MAX ? TURN_STAT_DROP_MALFORMED : open_request(r);
+	if (r->drop == TURN_STAT_COUNT)
+		r->hash_tuple = alloc_hash(srv, &r->client, r->listener);
 }
 
 /* A request that came before, to an allocation that is gone or not the same any more. */
@@ -102,8 +113,7 @@ static bool remembered(struct turn_server *srv, const struct request *r)
 	       memo_find(srv, &r->client, r->listener, r->method, r->msg.txid);
 }
 
-static int decide(struct turn_server *srv, struct request *r, unsigned method,
-                  struct stun_builder *b)
+static int decide(struct turn_server *srv, struct request *r, struct stun_builder *b)
 {
 	const bool allocate = r->method == TURN_ALLOCATE;
 
@@ -126,7 +136,7 @@ static int decide(struct turn_server *srv, struct request *r, unsigned method,
 		return STUN_ALLOCATION_MISMATCH;
 	if (!allocate && &srv->creds[r->alloc->cred] != r->who)
 		return STUN_WRONG_CREDENTIALS;
-	return methods[method].decide(srv, r, b);
+	return methods[r->decision].decide(srv, r, b);
 }
 
 static enum turn_stat answer_stat(int err)
@@ -181,7 +191,7 @@ static void transmit(struct turn_server *srv, const struct request *r, const uin
 }
 
 /* The single reply site. */
-static void answer(struct turn_server *srv, struct request *r, unsigned method)
+static void answer(struct turn_server *srv, struct request *r)
 {
 	uint8_t buf[RESPONSE_MAX];
 	struct stun_builder b;
@@ -190,13 +200,13 @@ static void answer(struct turn_server *srv, struct request *r, unsigned method)
 
 	if (err == TURN_SILENT)
 		return;
-	if (r->who != NULL && r->who != &r->tried) { /* a Refresh may end what holds it */
+	if (r->who != NULL && r->who != &srv->tried) { /* a Refresh may end what holds it */
 		held = (uint32_t)(r->who - srv->creds);
 		user_ref(srv, held);
 	}
 	stun_begin(&b, buf, sizeof(buf), stun_type(r->method, STUN_SUCCESS), r->msg.txid);
 	if (err == TURN_OK)
-		err = decide(srv, r, method, &b);
+		err = decide(srv, r, &b);
 	stat_count(srv, err == TURN_OK ? TURN_STAT_SUCCESS : answer_stat(err));
 	if (err != TURN_OK)
 		put_error(srv, r, err, &b);
@@ -218,11 +228,109 @@ static void answer(struct turn_server *srv, struct request *r, unsigned method)
 	transmit(srv, r, buf, len);
 }
 
+/* --- ahead of time --- */
+
+static void prefetch_lines(const void *at, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		__builtin_prefetch((const uint8_t *)at + 64 * i, 1);
+}
+
+/* The places in the tables, whose lines have to come before anything can be found by them. */
+static void prefetch_tables(struct turn_server *srv, struct request *r)
+{
+	index_prefetch(&srv->by_tuple, r->hash_tuple);
+	if (!attr_there(&r->username) || r->username.len > NAME_SHORT)
+		return; /* a digest is not for those whose nonce is not ours */
+	name_make(&r->name, r->username.value, r->username.len);
+	r->named = true;
+	r->hashed_realm = srv->realm;
+	r->hash_name = user_hash(srv, &r->name, srv->realm);
+	index_prefetch(&srv->by_name, r->hash_name);
+}
+
+/* What an Allocate takes from the pools and fills: the i-th of those expected. */
+static void prefetch_room(const struct turn_server *srv, unsigned i)
+{
+	const uint32_t n = pool_peek(&srv->pool_alloc, i);
+
+	if (n == NONE)
+		return;
+	prefetch_lines(&srv->allocs[n], 0, (sizeof(struct alloc) + 63) / 64);
+	timer_prefetch(srv->timers, n);
+	store_prefetch(srv->store, 2 * i); /* the user's and its own */
+	store_prefetch(srv->store, 2 * i + 1);
+}
+
+static void prefetch_found(const struct turn_server *srv, const struct request *r)
+{
+	const uint32_t a = index_first(&srv->by_tuple, r->hash_tuple);
+	const uint32_t c = r->named ? index_first(&srv->by_name, r->hash_name) : NONE;
+
+	if (a != NONE)
+		prefetch_lines(&srv->allocs[a], 0, 3);
+	if (c != NONE)
+		prefetch_lines(&srv->creds[c], 0, r->method == TURN_ALLOCATE ? 4 : 2);
+}
+
+static void prefetch_owner(const struct turn_server *srv, const struct request *r)
+{
+	uint32_t c = r->named ? index_first(&srv->by_name, r->hash_name) : NONE;
+
+	while (c != NONE && !name_equal(&srv->creds[c].name, &r->name))
+		c = index_after(&srv->by_name, c);
+	if (c != NONE)
+		prefetch_lines(&srv->owners[srv->creds[c].owner], 0, 1);
+}
+
+void turn_expect(struct turn_server *srv, const struct turn_request *list, unsigned n)
+{
+	struct request *const r = srv->expected;
+	unsigned n_allocates = 0;
+
+	if (n > TURN_BURST)
+		n = TURN_BURST;
+	srv->n_expected = n;
+	srv->next_expected = 0;
+	for (unsigned i = 0; i < n; i++) {
+		read_request(srv, &r[i], list[i].punt, list[i].octets, list[i].len);
+		if (r[i].drop == TURN_STAT_COUNT)
+			prefetch_tables(srv, &r[i]);
+	}
+	if (n < 2)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (r[i].drop == TURN_STAT_COUNT) {
+			prefetch_found(srv, &r[i]);
+			if (r[i].method == TURN_ALLOCATE)
+				prefetch_room(srv, n_allocates++);
+		}
+	for (unsigned i = 0; i < n; i++)
+		if (r[i].drop == TURN_STAT_COUNT)
+			prefetch_owner(srv, &r[i]);
+}
+
+/* The request as it was read before, or NULL if it is not the one that was expected next. */
+static struct request *take_expected(struct turn_server *srv, const struct punt *p,
+                                     const uint8_t *octets, size_t len)
+{
+	struct request *r;
+
+	if (srv->next_expected == srv->n_expected)
+		return NULL;
+	r = &srv->expected[srv->next_expected++];
+	if (r->octets == octets && r->len == len && r->cookie == p->cookie &&
+	    r->client.port == p->remote_port && memcmp(r->client.addr.ip, p->remote_ip, 16) == 0 &&
+	    (r->drop == TURN_STAT_DROP_LISTENER || r->listener == srv->listener_of_id[p->local]))
+		return r;
+	srv->n_expected = srv->next_expected = 0;
+	return NULL;
+}
+
 void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_t *octets,
                      size_t len, uint64_t now_ms, uint32_t wall_s)
 {
-	struct request r = { 0 };
-	unsigned method;
+	struct request *r = take_expected(srv, p, octets, len), one;
 
 	server_set_now(srv, now_ms);
 	srv->wall_s = wall_s;
@@ -234,23 +342,17 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
 		stat_count(srv, TURN_STAT_DROP_BACKLOG);
 		return;
 	}
-	if (p->local_kind != LOCAL_LISTENER || srv->listener_of_id[p->local] == 0xFF) {
-		stat_count(srv, TURN_STAT_DROP_LISTENER);
+	if (r == NULL) {
+		r = &one;
+		read_request(srv, r, p, octets, len);
+	}
+	if (r->drop != TURN_STAT_COUNT) {
+		stat_count(srv, r->drop);
 		return;
 	}
-	if (len > PUNT_OCTETS_MAX) {
-		stat_count(srv, TURN_STAT_DROP_MALFORMED);
-		return;
-	}
-	r.listener = srv->listener_of_id[p->local];
-	memcpy(r.client.addr.ip, p->remote_ip, 16);
-	r.client.port = p->remote_port;
-	r.cookie = p->cookie;
-	if (!open_request(srv, &r, octets, len, &method))
-		return;
-	stat_count(srv, methods[method].stat);
-	r.alloc = alloc_find(srv, &r.client, r.listener);
-	answer(srv, &r, method);
-	if ((r.tried.flags & CRED_USED) != 0)
-		crypto_wipe(&r.tried, sizeof(r.tried));
+	stat_count(srv, methods[r->decision].stat);
+	r->alloc = alloc_find_hashed(srv, r->hash_tuple, &r->client, r->listener);
+	answer(srv, r);
+	if ((srv->tried.flags & CRED_USED) != 0)
+		crypto_wipe(&srv->tried, sizeof(srv->tried));
 }

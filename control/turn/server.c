@@ -315,6 +315,7 @@ static bool make_pools(struct turn_server *srv, const struct config *cfg)
 	srv->owners = memory_array(n_cred + n_reservation, sizeof(*srv->owners));
 	srv->reservations = memory_array(n_reservation, sizeof(*srv->reservations));
 	srv->memos = memory_array(MEMO_MAX, sizeof(*srv->memos));
+	srv->expected = memory_array(TURN_BURST, sizeof(*srv->expected));
 	srv->listed = memory_array(n_cred, sizeof(*srv->listed));
 	srv->timer_peer = n_alloc;
 	srv->timer_reservation = n_alloc + n_peer;
@@ -322,8 +323,8 @@ static bool make_pools(struct turn_server *srv, const struct config *cfg)
 	srv->timers = timer_new(srv->timer_nonce + 1, srv->now_ms);
 	return srv->allocs != NULL && srv->peers != NULL && srv->overs != NULL &&
 	       srv->creds != NULL && srv->owners != NULL && srv->reservations != NULL &&
-	       srv->memos != NULL && srv->listed != NULL && srv->timers != NULL &&
-	       make_indexes(srv) && action_init(srv) && limit_init(srv);
+	       srv->memos != NULL && srv->expected != NULL && srv->listed != NULL &&
+	       srv->timers != NULL && make_indexes(srv) && action_init(srv) && limit_init(srv);
 }
 
 /* Credentials of the earlier life that no allocation and no operator needs. */
@@ -396,8 +397,9 @@ void turn_free(struct turn_server *srv)
 		                       &srv->pool_reservation, &srv->pool_cred, &srv->pool_owner };
 	for (unsigned i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		free_pool(pools[i]);
-	void *const arrays[] = { srv->allocs, srv->peers,  srv->overs, srv->reservations,
-		                 srv->creds,  srv->owners, srv->memos, srv->listed };
+	void *const arrays[] = { srv->allocs,       srv->peers,  srv->overs,
+		                 srv->reservations, srv->creds,  srv->owners,
+		                 srv->memos,        srv->listed, srv->expected };
 	for (unsigned i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
 		memory_free(arrays[i]);
 	free(srv->own);
@@ -443,6 +445,7 @@ void turn_set_tables(struct turn_server *srv, const struct abi_listener *listene
 {
 	server_set_now(srv, now_ms);
 	memset(srv->listener_of_id, 0xFF, sizeof(srv->listener_of_id));
+	turn_expect(srv, NULL, 0);
 	for (unsigned i = 0; i < LISTENER_SLOTS; i++)
 		srv->listeners[i].known = false;
 	for (unsigned i = 0; i < srv->n_relays; i++)

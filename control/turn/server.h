@@ -97,15 +97,16 @@ enum {
 enum { KEY_MD5, KEY_SHA256, KEYS };
 
 struct cred {
+	/* The line by which it is found, and the line a MAC needs. */
 	struct name name;
-	uint8_t md5[CRYPTO_MD5_LEN], sha256[CRYPTO_SHA256_LEN], userhash[CRYPTO_SHA256_LEN];
 	uint32_t owner;
-	uint32_t refs; /* allocations */
-	store_ref ref; /* 0: not in the store yet */
-	uint32_t list_at;
 	uint8_t realm, flags;
 	uint8_t ready; /* midstates computed: 1 << key for SHA-1, 4 << key for SHA-256 */
-	struct crypto_hmac_sha1 hmac_sha1[KEYS];
+	struct crypto_hmac_sha1 hmac_sha1[KEYS]; /* [KEY_MD5] is what nearly every client uses */
+	uint32_t refs;                           /* allocations */
+	store_ref ref;                           /* 0: not in the store yet */
+	uint32_t list_at;
+	uint8_t md5[CRYPTO_MD5_LEN], sha256[CRYPTO_SHA256_LEN], userhash[CRYPTO_SHA256_LEN];
 	struct crypto_hmac_sha256 hmac_sha256[KEYS];
 };
 
@@ -208,7 +209,8 @@ struct nonce_key {
 	store_ref ref;
 };
 
-struct login; /* limit.c */
+struct login;   /* limit.c */
+struct request; /* request.h */
 
 struct turn_server {
 	const struct config *cfg;
@@ -262,6 +264,10 @@ struct turn_server {
 	struct nonce_key nonce_key[2]; /* [0] is the current one */
 	uint32_t nonce_half;           /* half day of the derived keys */
 	struct login *logins;
+	struct cred tried; /* of a time-limited name without allocation; wiped after each request */
+
+	struct request *expected; /* turn_expect(): TURN_BURST of them */
+	unsigned n_expected, next_expected;
 
 	struct timer_wheel *timers;
 	uint32_t timer_peer, timer_reservation, timer_nonce; /* first node of each kind */

@@ -108,6 +108,19 @@ enum { TURN_BACKLOG_MAX = 4096 };
 void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_t *octets,
                      size_t len, uint64_t now_ms, uint32_t wall_s);
 
+/*
+ * Requests that turn_on_request() will be given next, in this order, the octets unchanged until
+ * then: they are read now, and the memory they need is fetched for all at once. A hint, nothing is
+ * decided; another request in between makes the server forget the rest. n 0: none.
+ */
+struct turn_request {
+	const struct punt *punt;
+	const uint8_t *octets;
+	size_t len;
+};
+enum { TURN_BURST = 16 };
+void turn_expect(struct turn_server *srv, const struct turn_request *list, unsigned n);
+
 /* What became of a command (PUNT_ROW). */
 void turn_on_row(struct turn_server *srv, const struct punt_row *ev, uint64_t now_ms);
 

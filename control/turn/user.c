@@ -67,9 +67,20 @@ void owner_drop(struct turn_server *srv, uint32_t owner)
 	pool_give(&srv->pool_owner, owner);
 }
 
+uint64_t user_hash(const struct turn_server *srv, const struct name *name, uint8_t realm)
+{
+	return name_hash(&srv->by_name, name, realm);
+}
+
 uint32_t user_find(const struct turn_server *srv, const struct name *name, uint8_t realm)
 {
-	uint32_t c = index_first(&srv->by_name, name_hash(&srv->by_name, name, realm));
+	return user_find_hashed(srv, user_hash(srv, name, realm), name, realm);
+}
+
+uint32_t user_find_hashed(const struct turn_server *srv, uint64_t hash, const struct name *name,
+                          uint8_t realm)
+{
+	uint32_t c = index_first(&srv->by_name, hash);
 
 	for (; c != NONE; c = index_after(&srv->by_name, c)) {
 		const struct cred *cred = &srv->creds[c];

@@ -24,6 +24,10 @@ bool user_load(struct turn_server *srv, struct config_error *err);
 
 /* A current user's credential by name or USERHASH, or NONE. */
 uint32_t user_find(const struct turn_server *srv, const struct name *name, uint8_t realm);
+/* The same under a hash computed before. */
+uint64_t user_hash(const struct turn_server *srv, const struct name *name, uint8_t realm);
+uint32_t user_find_hashed(const struct turn_server *srv, uint64_t hash, const struct name *name,
+                          uint8_t realm);
 uint32_t user_find_hash(const struct turn_server *srv, const uint8_t hash[CRYPTO_SHA256_LEN]);
 
 /* A new credential in the pool with its owner, not yet findable; NONE: no room. */

@@ -115,6 +115,10 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
                      size_t len, uint64_t now_ms, uint32_t wall_s)
 {
 	(void)now_ms, (void)wall_s;
+	srv->as_expected += srv->n_expected > 0 && srv->expected[0] == octets;
+	if (srv->n_expected > 0)
+		memmove(srv->expected, srv->expected + 1,
+		        --srv->n_expected * sizeof(srv->expected[0]));
 	srv->requests++;
 	srv->punt = *p;
 	srv->request_len = len;
@@ -123,6 +127,13 @@ void turn_on_request(struct turn_server *srv, const struct punt *p, const uint8_
 	     i++)
 		stub_command(srv, CMD_SET, &(struct cmd_flow){ .tag = i }, sizeof(struct cmd_flow));
 	memcpy(srv->request, octets, len < sizeof(srv->request) ? len : sizeof(srv->request));
+}
+
+void turn_expect(struct turn_server *srv, const struct turn_request *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		srv->expected[i] = list[i].octets;
+	srv->n_expected = n;
 }
 
 void turn_on_row(struct turn_server *srv, const struct punt_row *ev, uint64_t now_ms)

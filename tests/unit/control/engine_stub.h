@@ -18,6 +18,8 @@ struct turn_server {
 	uint8_t request[2048];
 	size_t request_len;
 	struct punt punt;
+	const uint8_t *expected[TURN_BURST];
+	unsigned n_expected, as_expected; /* of the burst; requests that came in that order */
 	struct punt_row row;
 	bool draining;
 

@@ -131,6 +131,25 @@ static void rows_and_sync(void)
 	rig_end(&r);
 }
 
+/* The engine is told of every request before its burst, of nothing else, in order. */
+static void bursts_are_told(void)
+{
+	const struct punt_row ev = { .tag = 9, .row = 3, .status = ROW_OK };
+	struct rig r;
+
+	rig_begin(&r);
+	for (unsigned i = 0; i < 40; i++) {
+		put_request(&r.writer[0], i % 7 == 3 ? NOW_NS - PUNT_STALE_NS - 1 : NOW_NS, 20);
+		if (i % 3 == 0)
+			put(&r.writer[0], PUNT_ROW, &ev, sizeof(ev));
+	}
+	CHECK(go(&r, 64) == INTAKE_EMPTY, "all");
+	CHECK(r.srv->requests == 34 && r.srv->as_expected == 34 && r.srv->n_expected == 0,
+	      "six were stale");
+	CHECK(r.srv->rows == 14 && r.stats.count[CONTROL_PUNTS_STALE] == 6, "the rest came too");
+	rig_end(&r);
+}
+
 /* What stands behind a change of tables is judged by the new tables. */
 static void tables_stop_the_batch(void)
 {
@@ -195,6 +214,7 @@ int main(void)
 		{ "stale requests are dropped", stale_requests_are_dropped },
 		{ "each ring has its share", budget_is_shared_fairly },
 		{ "row events and sync", rows_and_sync },
+		{ "bursts are told", bursts_are_told },
 		{ "a change of tables stops the batch", tables_stop_the_batch },
 		{ "unknown kinds are skipped", unknown_kinds_are_skipped },
 		{ "impossible records disconnect", impossible_records_disconnect },
