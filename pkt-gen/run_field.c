@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "dataplane/port.h"
+#include "pkt-gen/place.h"
 #include "pkt-gen/run_parts.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
