@@ -1,23 +1,32 @@
 /*
  * What a run found, for people, scripts and browsers. main.c fills it, three writers read it.
  *
- * JSON       One object: {"program","version","command","machine":{...},"setup":{...},
- *            "trials":[{"offered_pps","seconds","sent_pps","received_pps", every name of
- * TALLY_LIST, "loss","latency_us":{"min","p50","p90","p99","p999","p9999","max"}}],
- *            "ndr":{"pps","upper_pps","gbps","loss","end"},"pdr":{...},"mrr_pps",
+ * JSON       One object: {"program","version","command","what",
+ *            "machine":{"cpu","cores","kernel","hugepages":{"total","free","kb"},"steal"},
+ *            "setup":{"seconds","per_second", counts of struct fleet_counts by their names,
+ *            "errors":{CODE: n},"rtt_us":{...}},
+ *            "trials":[{"offered_pps" (0: as fast as it goes),"seconds","sent_pps","received_pps",
+ *            every name of TALLY_LIST,"loss","generator_bound",
+ *            "latency_us":{"min","p50","p90","p99","p999","p9999","max"}}],
+ *            "ndr":{"found","pps","upper_pps" (0: nothing was lost),"gbps" (of payload),"loss",
+ *            "end" (found|all_lost|generator|trials|budget)},"pdr":{...},"mrr_pps",
  *            "latency":[{"percent","pps","latency_us":{...}}],"bias_us":{...},
  *            "capacity":{"calls","pps","loss","p99_us","end"},
- *            "storm":{"name","sent","answered","per_second","codes":{},"media":{before,during,after}},
+ *            "storm":{"name","seconds","sent","answered","failed","per_second","codes":{CODE: n},
+ *            "said","media":{"before","during","after" (each like a trial)}},
  *            "series":[{"s","sent_pps","received_pps","lost"}],"ok","why"}. What was not asked for
- *            is left out.
+ *            is left out; every number is finite; steal and loss are ratios.
+ * Secrets    The command is told without them.
  * Threads    Main.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "pkt-gen/fleet.h"
+#include "pkt-gen/machine.h"
 #include "pkt-gen/options.h"
 #include "pkt-gen/search.h"
 #include "pkt-gen/trial.h"
@@ -50,10 +59,19 @@ struct report_storm {
 	char said[256];                            /* one line for people */
 };
 
+/* Where the series is in the trial that runs. */
+struct report_pace {
+	unsigned first; /* its first point */
+	double base_s;  /* of all trials before */
+	double s;       /* in it */
+	uint64_t sent, received;
+};
+
 struct report {
 	const struct options *options;
-	int argc;
-	char **argv;
+	char *command; /* of argv, quoted, without secrets */
+	struct machine machine;
+	double steal; /* until the last trial ended */
 	bool has_setup;
 	double setup_s;
 	struct fleet_counts setup;
@@ -80,18 +98,37 @@ struct report {
 	struct report_storm storm;
 	struct report_point *series; /* REPORT_SERIES_MAX */
 	unsigned n_series;
+	int64_t *missing; /* of each point: sent and not received in its trial until then */
+	struct report_pace pace;
 	bool ok;
 	char why[256]; /* if not ok */
 };
 
+/* NULL: no memory. `o` has to outlive it; ok until it is said otherwise. */
 struct report *report_new(const struct options *o, int argc, char **argv);
 void report_free(struct report *r);
 struct report_latency report_latency(const struct histogram *h);
+/* One of storms and latencies, which stand beside the list. */
+struct report_trial report_trial(const struct outcome *o);
+/*
+ * Ends the trial whose ticks came before it: their `lost` is known now. Beyond REPORT_TRIALS_MAX
+ * the last one is replaced.
+ */
 void report_add_trial(struct report *r, const struct outcome *o);
-/* Fits as crew_tick with the report as its argument: one point of the series. */
+/*
+ * Fits as crew_tick with the report as its argument: one point of the series. `now` counts from the
+ * trial's beginning, `seconds` too; a trial that begins again without report_add_trial() is told by
+ * seconds that went back. A series that gets too long is thinned to half.
+ */
 void report_tick(void *report, const struct tally *now, double seconds);
 
+/* "198.18.0.1:3478, 100 clients of 1 peer, ..." */
+void report_what(const struct report *r, char *text, size_t cap);
+/* Of payload, at the profile's mean size. */
+double report_bits(const struct report *r, double pps);
+
 void report_text(const struct report *r, FILE *out);
+/* "-" is stdout. false: it could not be written, one line says why on stderr. */
 bool report_json(const struct report *r, const char *path);
 bool report_html(const struct report *r, const char *path);
 

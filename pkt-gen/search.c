@@ -314,6 +314,17 @@ const char *search_said(enum search_end end)
 	return said[end];
 }
 
+const char *search_word(enum search_end end)
+{
+	static const char *const words[] = {
+		[SEARCH_GOES_ON] = "goes_on",   [SEARCH_FOUND] = "found",
+		[SEARCH_ALL_LOST] = "all_lost", [SEARCH_GENERATOR] = "generator",
+		[SEARCH_TRIALS] = "trials",     [SEARCH_BUDGET] = "budget",
+	};
+
+	return words[end];
+}
+
 /* Of the longest trial at that load; the worst of equals that held. */
 static double loss_at(const struct search *s, const struct goal *g, double load)
 {

@@ -44,6 +44,8 @@ enum search_end {
 };
 /* A clause for people: "found", "even the smallest rate was lost", ... */
 const char *search_said(enum search_end end);
+/* A word for scripts: found, all_lost, generator, trials, budget. */
+const char *search_word(enum search_end end);
 
 struct search_trial {
 	double pps, seconds; /* pps 0: as fast as it goes */
