@@ -15,7 +15,9 @@ usage: ./turnpike.sh COMMAND
   run [--once]       a whole relay in network namespaces of its own: sends real media through it,
                      prints what it measured, keeps serving until Ctrl-C (--once: stops by itself)
   test [--interop]   build and run every test; --interop adds the heavy clients
-  bench [--quick]    benchmarks: prints a table and writes build/bench.jsonl
+  bench [--quick | --long] [--only PARTS] [--server COMMAND]
+                     benchmarks: prints a table, writes build/bench.jsonl and build/bench.html;
+                     --server aims the veth rig at another TURN server (docs/benchmark.md)
   fuzz [SECONDS]     every fuzz target for so many seconds each (60)
 U
 }
@@ -36,6 +38,13 @@ libevent-core-2.1-7 libevent-extra-2.1-7 python3-aioice git
 '
 packages_interop='
 chromium
+'
+# Other servers to be measured beside: what Debian's coturn needs to run unpacked, and two libraries
+# from which small servers of our own are made. None of them brings a service.
+packages_bench='
+util-linux
+libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5 libsqlite3-0
+golang-go golang-github-pion-turn.v2-dev erlang-base erlang-p1-stun
 '
 
 as_root() {
@@ -80,7 +89,8 @@ install_packages() {
 	[ -n "$ok" ] || die "apt-get could not install: $want"
 }
 
-# coturn's utilities are the stock client; its server is never installed, so never started.
+# coturn's utilities are the stock client; its server is a baseline of the bench. It is never
+# installed, so no service starts.
 unpack_coturn() {
 	[ -x $build/coturn/usr/bin/turnutils_uclient ] && return 0
 	mkdir -p $build/coturn
@@ -211,21 +221,16 @@ test_all() {
 }
 
 bench() {
-	quick=
 	for a in "$@"; do
 		case $a in
-		--quick) quick=--quick ;;
-		*) usage >&2; exit 2 ;;
+		--quick | --long | --only | --server | --no-history) ;;
+		-*) usage >&2; exit 2 ;;
 		esac
 	done
-	setup
+	# shellcheck disable=SC2086
+	setup $packages_bench
 	build
-	rm -f $build/bench.jsonl
-	for b in $build/bench/bench_*; do
-		{ [ -x "$b" ] && [ -f "$b" ]; } || continue
-		as_root env TURNPIKE_BENCH_OUT="$build/bench.jsonl" "$b" $quick # hugepages need root
-	done
-	echo "bench: wrote $build/bench.jsonl"
+	as_root python3 bench/run.py --build "$build" "$@" # namespaces and hugepages need root
 }
 
 fuzz() {

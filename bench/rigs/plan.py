@@ -1,0 +1,61 @@
+"""How long everything may take. The whole bench ends within 20 minutes, --quick within 3."""
+import dataclasses
+import time
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """Seconds and counts of one way to run the bench."""
+
+    name: str
+    total_s: float      # nothing new is begun when so much has gone
+    pairs: int          # the first is dropped
+    budget_s: float     # of one search
+    trial_s: float      # of its last trials
+    precision: float
+    latency_pairs: int
+    ports: tuple        # of R3
+    shared: tuple       # of R2
+    others: bool        # pion, p1_stun
+    storms: int         # pairs of allocation and Binding figures
+    allocations: int    # for memory an allocation
+    scale: int          # allocations of the scale rig
+    share: dict         # part -> seconds at most
+
+
+QUICK = Mode("quick", 170, 4, 2.5, 0.4, 0.03, 0, ("af_packet",), ("memif",), False, 2, 2000, 10000,
+             {"r0": 50, "control": 22, "r1": 22, "r3": 62, "r2": 26, "scale": 18})
+FULL = Mode("full", 1140, 6, 6, 1.0, 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 4, 10000, 1000000,
+            {"r0": 300, "control": 100, "r1": 130, "r3": 420, "r2": 230, "scale": 120})
+LONG = Mode("long", 7200, 12, 40, 5.0, 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 8, 10000, 1000000,
+            {"r0": 1500, "control": 300, "r1": 900, "r3": 3600, "r2": 1800, "scale": 300})
+MODES = {m.name: m for m in (QUICK, FULL, LONG)}
+
+
+class Clock:
+    """Time left, of all and of the part that runs. What is left out for want of time is told."""
+
+    def __init__(self, mode):
+        self.mode, self.start = mode, time.monotonic()
+        self.part_end = self.start + mode.total_s
+
+    def begin(self, part, later=()):
+        """A part may take its share and what earlier parts left over; `later` parts keep theirs."""
+        now = time.monotonic()
+        rest = self.start + self.mode.total_s - now
+        kept = sum(self.mode.share[p] for p in later)
+        self.part_end = now + max(min(self.mode.share[part], rest), rest - kept)
+
+    def left(self):
+        return self.part_end - time.monotonic()
+
+    def rounds(self, n, enough=2):
+        """0..n-1, ending early when another round as long as the longest would not fit; `enough`
+        are done while there is any time."""
+        longest = 0.0
+        for i in range(n):
+            if self.left() < (longest if i >= enough else 0.0):
+                return
+            began = time.monotonic()
+            yield i
+            longest = max(longest, time.monotonic() - began)
