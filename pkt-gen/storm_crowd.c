@@ -16,7 +16,7 @@ struct endpoint crowd_peer(const struct crowd *c, uint32_t client, uint32_t peer
 {
 	const uint64_t before = (uint64_t)c->life[client] * c->clients + client;
 
-	return apart_peer(&c->storm->apart, before * c->peers + peer);
+	return apart_peer(&c->storm->apart, before * (c->peers + c->pool) + peer);
 }
 
 static struct endpoint client_at(void *arg, uint32_t client)
@@ -29,13 +29,16 @@ static struct endpoint peer_at(void *arg, uint32_t client, uint32_t peer)
 	return crowd_peer(arg, client, peer);
 }
 
-bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t peers, double rate)
+bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t peers, uint32_t pool,
+                double rate)
 {
 	const struct options *o = s->field.options;
+	const bool given = s->field.user != NULL;
 	struct fleet_config cfg = {
 		.server = s->server,
-		.user = s->field.user != NULL ? s->field.user : o->user,
-		.password = s->field.password != NULL ? s->field.password : o->password,
+		.user = given ? s->field.user : o->user,
+		.password = given ? s->field.password : o->password,
+		.rest_secret = given ? NULL : o->rest_secret,
 		.clients = clients,
 		.peers = peers,
 		.channels = true,
@@ -43,15 +46,14 @@ bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t pee
 		.relayed_ipv6 = o->peer_family == 6,
 		.lifetime_s = o->lifetime_s,
 		.rate = rate,
-		.window = clients,
-		.rto_ms = 500,
+		.mismatch = FLEET_MISMATCH_DELETE, /* who comes back takes what it left */
 		.client_at = client_at,
 		.peer_at = peer_at,
 		.arg = c,
 	};
 
 	cfg.seed = storm_draw(&s->random);
-	*c = (struct crowd){ .storm = s, .clients = clients, .peers = peers };
+	*c = (struct crowd){ .storm = s, .clients = clients, .peers = peers, .pool = pool };
 	if (clients == 0 || clients > apart_count(&s->apart)) {
 		log_error("storm", "clients", "wanted=%u endpoints=%llu", clients,
 		          (unsigned long long)apart_count(&s->apart));
@@ -64,6 +66,13 @@ bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t pee
 	log_error("storm", "memory", "clients=%u", clients);
 	crowd_close(c);
 	return false;
+}
+
+bool crowd_settled(const struct crowd *c)
+{
+	const struct fleet_counts *n = fleet_counts(c->fleet);
+
+	return n->under_way == 0 && n->waiting == 0;
 }
 
 void crowd_close(struct crowd *c)

@@ -6,25 +6,23 @@
 
 enum {
 	ALLOCATE_MAX = 4 << 20,
-	CHURN_PEERS = 16,
 	CHURN_MAX = 4096,
+	CHURN_POOL = 500, /* peers of each client; a client has 4,096 channel numbers */
 	VANISH_MAX = 4096,
 };
 static const uint64_t away_ns = 500000000; /* that a client is gone */
-static const uint64_t look_ns = 1000000;   /* how often we look who has come down */
 
-enum life { LIFE_NONE, LIFE_RISING, LIFE_UP, LIFE_FALLING, LIFE_AWAY };
+enum life { LIFE_NONE, LIFE_RISING, LIFE_UP, LIFE_AWAY };
 
 struct lives {
 	struct crowd crowd;
+	bool begun;
 	uint8_t *life;   /* enum life, of each client */
-	uint32_t *queue; /* of those that fall or are away, oldest first: a ring of crowd.clients */
+	uint32_t *queue; /* of those that are away, oldest first: a ring of crowd.clients */
 	uint64_t *since; /* beside the queue */
 	uint32_t head, queued, next;
-	uint64_t credit; /* of the pace, not yet spent */
-	uint64_t looked_ns, made;
 	uint64_t went, back, up_again;
-	uint32_t still; /* the first client that may still have an allocation, at the end */
+	uint64_t moves; /* of the churn */
 };
 
 static void told(void *arg, enum fleet_event what, uint32_t client)
@@ -34,7 +32,7 @@ static void told(void *arg, enum fleet_event what, uint32_t client)
 
 	switch (what) {
 	case FLEET_READY:
-		s->answered += l->crowd.peers != 0 ? l->crowd.peers : 1;
+		s->answered++;
 		l->up_again += l->crowd.life[client] != 0;
 		l->life[client] = LIFE_UP;
 		break;
@@ -61,7 +59,8 @@ static void close_lives(struct storm *s)
 	free(l);
 }
 
-static bool open_lives(struct storm *s, uint32_t clients, uint32_t peers, double rate)
+static bool open_lives(struct storm *s, uint32_t clients, uint32_t peers, uint32_t pool,
+                       double rate)
 {
 	struct lives *l = calloc(1, sizeof(*l));
 
@@ -72,7 +71,7 @@ static bool open_lives(struct storm *s, uint32_t clients, uint32_t peers, double
 	l->queue = calloc(clients, sizeof(*l->queue));
 	l->since = calloc(clients, sizeof(*l->since));
 	if (l->life == NULL || l->queue == NULL || l->since == NULL ||
-	    !crowd_open(&l->crowd, s, clients, peers, rate))
+	    !crowd_open(&l->crowd, s, clients, peers, pool, rate))
 		return false;
 	fleet_on(l->crowd.fleet, told, s);
 	return true;
@@ -83,7 +82,7 @@ static void go_up(struct storm *s, uint32_t client, uint64_t now_ns)
 	struct lives *l = s->own;
 
 	l->life[client] = LIFE_RISING;
-	s->sent += l->crowd.peers != 0 ? l->crowd.peers : 1;
+	s->sent++;
 	fleet_go(l->crowd.fleet, FLEET_UP, client, 1, now_ns);
 }
 
@@ -91,9 +90,10 @@ static void begin(struct storm *s, uint64_t now_ns)
 {
 	struct lives *l = s->own;
 
-	if (l->made != 0)
+	if (l->begun)
 		return;
-	l->made = l->crowd.clients;
+	l->begun = true;
+	s->sent += l->crowd.clients;
 	memset(l->life, LIFE_RISING, l->crowd.clients);
 	fleet_go(l->crowd.fleet, FLEET_UP, 0, l->crowd.clients, now_ns);
 }
@@ -163,12 +163,9 @@ static void lives_stop(struct storm *s, uint64_t now_ns)
 
 static bool lives_done(const struct storm *s)
 {
-	struct lives *l = s->own;
-	struct endpoint relayed;
+	const struct lives *l = s->own;
 
-	while (l->still < l->crowd.clients && !fleet_relayed(l->crowd.fleet, l->still, &relayed))
-		l->still++;
-	return l->still == l->crowd.clients;
+	return crowd_settled(&l->crowd);
 }
 
 /* " 486: 12, 508: 3", or nothing. */
@@ -192,7 +189,7 @@ static bool allocate_open(struct storm *s)
 	uint64_t n = want < 1 ? 1 : want > ALLOCATE_MAX ? ALLOCATE_MAX : (uint64_t)want;
 
 	n = n > room ? room : n;
-	return open_lives(s, (uint32_t)n, 0, s->rate);
+	return open_lives(s, (uint32_t)n, 0, 0, s->rate);
 }
 
 static unsigned allocate_turn(struct storm *s, uint64_t now_ns, unsigned due)
@@ -211,7 +208,6 @@ static void allocate_report(const struct storm *s, struct report_storm *out)
 	const struct fleet_counts *n = fleet_counts(l->crowd.fleet);
 	char codes[96];
 
-	out->sent = l->crowd.clients;
 	input_codes(s, out);
 	say_codes(out, codes, sizeof(codes));
 	snprintf(out->said, sizeof(out->said),
@@ -240,55 +236,26 @@ const struct storm_kind storm_allocate = {
 
 static bool churn_open(struct storm *s)
 {
-	/* Enough that those who are on the way down or up do not slow the others. */
-	const double want = s->rate / CHURN_PEERS / 2 + 4;
-	const uint32_t n = want > CHURN_MAX ? CHURN_MAX : (uint32_t)want;
+	/* A client has one request at a time: enough of them for answers that take 20 ms. */
+	const double want = s->rate / 50 + 4;
 
-	return open_lives(s, n, CHURN_PEERS, 0);
-}
-
-/* Whoever has come down goes up again, with other peers. */
-static void raise_fallen(struct storm *s, uint64_t now_ns)
-{
-	struct lives *l = s->own;
-
-	if (now_ns - l->looked_ns < look_ns)
-		return;
-	l->looked_ns = now_ns;
-	for (uint32_t i = l->queued; i > 0; i--) {
-		const uint64_t since = l->since[l->head];
-		const uint32_t client = queue_take(l);
-		struct endpoint relayed;
-
-		if (fleet_relayed(l->crowd.fleet, client, &relayed)) {
-			queue_put(l, client, since);
-			continue;
-		}
-		l->crowd.life[client]++;
-		go_up(s, client, now_ns);
-	}
+	return open_lives(s, want > CHURN_MAX ? CHURN_MAX : (uint32_t)want, 1, CHURN_POOL, 0);
 }
 
 static unsigned churn_turn(struct storm *s, uint64_t now_ns, unsigned due)
 {
+	static const enum fleet_churn turns[] = { FLEET_PERMIT, FLEET_BIND, FLEET_REBIND };
 	struct lives *l = s->own;
-	uint32_t client;
 
-	if (!s->stopped) {
+	if (!s->stopped)
 		begin(s, now_ns);
-		raise_fallen(s, now_ns);
-	}
-	for (l->credit += due; l->credit >= CHURN_PEERS; l->credit -= CHURN_PEERS) {
-		if (!next_up(s, now_ns, &client))
+	for (unsigned i = 0; i < due; i++) {
+		/* Nobody is free: what could not be done now is not done later either. */
+		if (!fleet_churn(l->crowd.fleet, turns[l->moves % 3], CHURN_POOL, now_ns)) {
+			s->skipped += due - i;
 			break;
-		l->life[client] = LIFE_FALLING;
-		queue_put(l, client, now_ns);
-		fleet_go(l->crowd.fleet, FLEET_DOWN, client, 1, now_ns);
-	}
-	/* Nobody stands: what could not be done now is not done later either. */
-	if (l->credit > STORM_TURN) {
-		s->skipped += l->credit - STORM_TURN;
-		l->credit = STORM_TURN;
+		}
+		l->moves++;
 	}
 	return crowd_turn(&l->crowd, now_ns);
 }
@@ -296,17 +263,20 @@ static unsigned churn_turn(struct storm *s, uint64_t now_ns, unsigned due)
 static void churn_report(const struct storm *s, struct report_storm *out)
 {
 	const struct lives *l = s->own;
+	const struct fleet_counts *n = fleet_counts(l->crowd.fleet);
 	char codes[96];
 
 	input_codes(s, out);
-	out->sent = s->sent + (uint64_t)l->made * CHURN_PEERS;
+	out->sent = l->moves;
+	out->answered = n->churned;
 	say_codes(out, codes, sizeof(codes));
 	snprintf(out->said, sizeof(out->said),
-	         "%.0f permissions and channels made a second (%.0f wanted) by %u clients, %llu "
-	         "clients failed%s%s%s",
-	         out->seconds > 0 ? (double)s->answered / out->seconds : 0, s->rate,
-	         l->crowd.clients, (unsigned long long)s->failed, codes[0] != '\0' ? " (" : "",
-	         codes, codes[0] != '\0' ? ")" : "");
+	         "%.0f permissions and channels made a second (%.0f wanted) by %u clients, %llu of "
+	         "%llu, %llu clients failed%s%s%s",
+	         out->seconds > 0 ? (double)n->churned / out->seconds : 0, s->rate,
+	         l->crowd.clients, (unsigned long long)n->churned, (unsigned long long)l->moves,
+	         (unsigned long long)s->failed, codes[0] != '\0' ? " (" : "", codes,
+	         codes[0] != '\0' ? ")" : "");
 }
 
 const struct storm_kind storm_churn = {
@@ -329,7 +299,7 @@ static bool vanish_open(struct storm *s)
 	const double want = s->rate * 2 + 4;
 	struct lives *l;
 
-	if (!open_lives(s, want > VANISH_MAX ? VANISH_MAX : (uint32_t)want, 1, 0))
+	if (!open_lives(s, want > VANISH_MAX ? VANISH_MAX : (uint32_t)want, 1, 0, 0))
 		return false;
 	l = s->own;
 	l->crowd.moves = true;
@@ -368,7 +338,6 @@ static void vanish_report(const struct storm *s, struct report_storm *out)
 	char codes[96];
 
 	input_codes(s, out);
-	out->sent = s->sent + l->made;
 	say_codes(out, codes, sizeof(codes));
 	snprintf(out->said, sizeof(out->said),
 	         "%llu clients went without a word, %llu came back, %llu of them are up again, "

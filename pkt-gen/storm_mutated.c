@@ -14,7 +14,6 @@ struct mutated {
 	struct mutants g;
 	struct crowd crowd;
 	bool up;
-	uint32_t still;
 };
 
 static bool mutated_open(struct storm *s)
@@ -27,7 +26,7 @@ static bool mutated_open(struct storm *s)
 	x->g.random = s->field.options->seed;
 	memcpy(x->g.macs, s->field.macs, sizeof(x->g.macs));
 	x->g.server = s->server;
-	return crowd_open(&x->crowd, s, CROWD, CROWD_PEERS, 0);
+	return crowd_open(&x->crowd, s, CROWD, CROWD_PEERS, 0, 0);
 }
 
 static void mutated_close(struct storm *s)
@@ -112,12 +111,9 @@ static void mutated_stop(struct storm *s, uint64_t now_ns)
 
 static bool mutated_done(const struct storm *s)
 {
-	struct mutated *x = s->own;
-	struct endpoint relayed;
+	const struct mutated *x = s->own;
 
-	while (x->still < CROWD && !fleet_relayed(x->crowd.fleet, x->still, &relayed))
-		x->still++;
-	return x->still == CROWD;
+	return crowd_settled(&x->crowd);
 }
 
 static void mutated_report(const struct storm *s, struct report_storm *out)

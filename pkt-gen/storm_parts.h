@@ -69,17 +69,22 @@ struct crowd {
 	struct storm *storm;
 	struct fleet *fleet;
 	uint32_t clients, peers;
+	uint32_t pool;  /* peers of its churn, of each client */
 	uint16_t *life; /* of each client: how often it came back */
 	bool moves;     /* a client comes back from another port, every second time */
 };
 
-/* False, logged: no memory, more clients than endpoints. rate 0: as fast as answers come. */
-bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t peers, double rate);
+/* False, logged: no memory, more clients than endpoints. rate 0: as fast as answers come. pool:
+ * peers of a client's churn. */
+bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t peers, uint32_t pool,
+                double rate);
 void crowd_close(struct crowd *c);
 /* Sends what the fleet wants sent. */
 unsigned crowd_turn(struct crowd *c, uint64_t now_ns);
 bool crowd_input(struct crowd *c, uint64_t now_ns, const struct endpoint *at,
                  const struct endpoint *from, const void *octets, size_t len);
+/* Nobody is on the way up or down. */
+bool crowd_settled(const struct crowd *c);
 /* Where a client is in its present life. */
 struct endpoint crowd_at(const struct crowd *c, uint32_t client);
 struct endpoint crowd_peer(const struct crowd *c, uint32_t client, uint32_t peer);
