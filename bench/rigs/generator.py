@@ -42,10 +42,6 @@ class Report:
                 return (row.get("latency_us") or {}).get(what)
         return None
 
-    def trial(self):
-        trials = self.found.get("trials") or [{}]
-        return trials[-1]
-
     def setup(self):
         return self.found.get("setup") or {}
 
@@ -55,8 +51,10 @@ class Report:
         seconds = setup.get("seconds")
         return n / seconds if seconds and setup.get("ready") == n else None
 
-    def storm(self):
-        return self.found.get("storm") or {}
+    def answers_per_second(self):
+        """Of a storm."""
+        storm = self.found.get("storm") or {}
+        return storm["answered"] / storm["seconds"] if storm.get("answered") and storm.get("seconds") else None
 
     def faults(self):
         """Faults of a relay that is not overloaded: none of these is loss."""
@@ -126,7 +124,7 @@ class Generator:
             return "".join("    " + t for t in f.readlines()[-12:])
 
     def find(self, clients, budget_s, trial_s, precision=0.01, latency=False, how=(), seconds=None):
-        more = ["--find", "pdr", "--loss", LOSS, "--trial", trial_s, "--precision", precision,
+        more = ["--find", "pdr", "--rate", "max", "--loss", LOSS, "--trial", trial_s, "--precision", precision,
                 "--budget", budget_s, "--drain", "0.2", *how]
         if latency:
             more.append("--latency")

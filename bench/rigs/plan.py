@@ -26,7 +26,7 @@ class Mode:
 QUICK = Mode("quick", 170, 4, 2.5, 0.4, 0.03, 0, ("af_packet",), ("memif",), False, 2, 2000, 10000,
              {"r0": 50, "control": 22, "r1": 22, "r3": 62, "r2": 26, "scale": 18})
 FULL = Mode("full", 1140, 6, 6, 1.0, 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 4, 10000, 1000000,
-            {"r0": 300, "control": 100, "r1": 130, "r3": 420, "r2": 230, "scale": 120})
+            {"r0": 300, "control": 60, "r1": 110, "r3": 380, "r2": 180, "scale": 110})
 LONG = Mode("long", 7200, 12, 40, 5.0, 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 8, 10000, 1000000,
             {"r0": 1500, "control": 300, "r1": 900, "r3": 3600, "r2": 1800, "scale": 300})
 MODES = {m.name: m for m in (QUICK, FULL, LONG)}
