@@ -3,7 +3,9 @@
  * size, recording is an increment. Our own, since recording stands on the packet path and Debian
  * has no C library for it.
  *
- * Units      TSC ticks in, nanoseconds out, by the scale given.
+ * Units      What is recorded is in ticks; what is asked for comes in nanoseconds, by the scale.
+ *            A new histogram's tick is a nanosecond.
+ * Limits     2^44 ticks (above an hour); what is longer counts as that.
  * Threads    One writer; merge when it rests.
  */
 #pragma once
@@ -11,13 +13,45 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct histogram;
+enum {
+	HISTOGRAM_DIGITS = 10, /* values from 2^d to 2^(d+1) differ by less than 1/2^10 */
+	HISTOGRAM_TOP = 44,    /* bits of the largest value */
+	HISTOGRAM_SLOTS = (HISTOGRAM_TOP - HISTOGRAM_DIGITS + 1) << HISTOGRAM_DIGITS,
+};
 
+struct histogram {
+	double ns_per_tick;
+	uint64_t min, max, total;
+	uint64_t slot[HISTOGRAM_SLOTS];
+};
+
+/* NULL: no memory. */
 struct histogram *histogram_new(void);
 void histogram_free(struct histogram *h);
 void histogram_clear(struct histogram *h);
+void histogram_scale(struct histogram *h, double ns_per_tick);
+/* An empty one takes the scale of what is added. */
 void histogram_add(struct histogram *to, const struct histogram *from);
-void histogram_record(struct histogram *h, uint64_t ticks);
+
+/* One slot for each value below 2^11, then 2^10 for each doubling. */
+static inline uint32_t histogram_slot(uint64_t ticks)
+{
+	const uint32_t shift =
+		63 - (uint32_t)__builtin_clzll(ticks | 1u << HISTOGRAM_DIGITS) - HISTOGRAM_DIGITS;
+
+	return (shift << HISTOGRAM_DIGITS) + (uint32_t)(ticks >> shift);
+}
+
+static inline void histogram_record(struct histogram *h, uint64_t ticks)
+{
+	const uint64_t most = (UINT64_C(1) << HISTOGRAM_TOP) - 1;
+	const uint64_t v = ticks < most ? ticks : most;
+
+	h->slot[histogram_slot(v)]++;
+	h->total++;
+	h->min = v < h->min ? v : h->min;
+	h->max = v > h->max ? v : h->max;
+}
 
 uint64_t histogram_count(const struct histogram *h);
 /* The value that `q` (0..1) of all are not above; 0 if empty. */

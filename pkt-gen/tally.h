@@ -26,7 +26,7 @@
 	X(corrupted, "came with other octets than they left with")                \
 	X(misdelivered, "came to another flow or in another wrapping")            \
 	X(checksum, "came with a wrong IP or UDP checksum")                       \
-	X(late, "came after the trial they belong to")                            \
+	X(late, "came after the trial they belong to, or 128 behind")             \
 	X(stray, "came without a stamp of this run")                              \
 	X(tx_full, "could not be sent: the port was full")                        \
 	X(behind, "left later than a tenth of a millisecond after they were due") \
