@@ -38,6 +38,8 @@ struct flow_table;
 struct flow_table *flow_create(struct region *region, uint32_t n_rows, uint32_t n_rows_wide,
                                unsigned n_relays, const uint64_t secret[2],
                                struct rte_rcu_qsbr *qsbr);
+/* Rows for this configuration, narrow ones and those of IPv6 peers. */
+void flow_sizes(const struct config *cfg, uint32_t *rows, uint32_t *rows_wide);
 void flow_destroy(struct flow_table *t);
 
 /*

@@ -4,7 +4,23 @@
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
 
-enum { GRAVES_BESIDE_ROWS = 4096 /* places for adjacencies that rows let go */ };
+enum {
+	GRAVES_BESIDE_ROWS = 4096, /* places for adjacencies that rows let go */
+	ROWS_MIN = 4096,
+	ROWS_MAX = 1 << 24,
+};
+
+static uint32_t clamp_rows(uint64_t n)
+{
+	return (uint32_t)(n < ROWS_MIN ? ROWS_MIN : n > ROWS_MAX ? ROWS_MAX : n);
+}
+
+void flow_sizes(const struct config *cfg, uint32_t *rows, uint32_t *rows_wide)
+{
+	/* An allocation, and on average three channels or permissions. */
+	*rows = clamp_rows((uint64_t)cfg->limit_allocations * 4);
+	*rows_wide = clamp_rows((uint64_t)cfg->limit_allocations * 2);
+}
 
 bool flow_rows_init(struct flow_table *t)
 {

@@ -33,8 +33,6 @@
 enum {
 	PUNT_LINES = 8192, /* of each punt ring: 512 KiB */
 	NEIGHBOURS_SHOWN = 4096,
-	ROWS_MIN = 4096,
-	ROWS_MAX = 1 << 24,
 };
 
 struct thread {
@@ -97,18 +95,10 @@ static int lock_run_dir(const struct config *cfg, char *path, size_t cap)
 
 /* --- what the threads share --- */
 
-static uint32_t clamp_rows(uint64_t n)
-{
-	return (uint32_t)(n < ROWS_MIN ? ROWS_MIN : n > ROWS_MAX ? ROWS_MAX : n);
-}
-
 static int make_region(const struct config *cfg)
 {
 	struct join_sizes sizes = {
 		.n_workers = cfg->workers,
-		/* An allocation, and on average three channels or permissions. */
-		.rows = clamp_rows((uint64_t)cfg->limit_allocations * 4),
-		.rows_wide = clamp_rows((uint64_t)cfg->limit_allocations * 2),
 		.listeners = LOCAL_LISTENERS_MAX,
 		.relays = LOCAL_RELAYS_MAX,
 		.ports = cfg->n_ports,
@@ -118,6 +108,7 @@ static int make_region(const struct config *cfg)
 	struct life *life;
 	int rc;
 
+	flow_sizes(cfg, &sizes.rows, &sizes.rows_wide);
 	if (getrandom(&dp.generation, sizeof(dp.generation), 0) != sizeof(dp.generation))
 		return EXIT_CODE_FAILURE;
 	rc = join_create_region(&dp.region, &sizes, dp.generation, eal_hugepages(),
@@ -140,6 +131,7 @@ static int make_region(const struct config *cfg)
 static int make_tables(const struct config *cfg)
 {
 	const unsigned readers = cfg->workers + 1;
+	uint32_t rows, rows_wide;
 	uint64_t secret[2];
 
 	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
@@ -156,9 +148,8 @@ static int make_tables(const struct config *cfg)
 	memset(dp.workers, 0, cfg->workers * sizeof(*dp.workers));
 	for (unsigned i = 0; i < cfg->workers; i++)
 		dp.workers[i].wake_fd = -1;
-	dp.flows = flow_create(&dp.region, clamp_rows((uint64_t)cfg->limit_allocations * 4),
-	                       clamp_rows((uint64_t)cfg->limit_allocations * 2), LOCAL_RELAYS_MAX,
-	                       secret, dp.qsbr);
+	flow_sizes(cfg, &rows, &rows_wide);
+	dp.flows = flow_create(&dp.region, rows, rows_wide, LOCAL_RELAYS_MAX, secret, dp.qsbr);
 	explicit_bzero(secret, sizeof(secret));
 	if (dp.flows != NULL)
 		return EXIT_CODE_OK;

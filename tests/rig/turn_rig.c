@@ -358,8 +358,16 @@ static void on_command(struct rig *r, const struct turn_action *a)
 	case CMD_SET:
 	case CMD_DELETE:
 		memcpy(&flow, a->body, sizeof(flow));
+		const enum cmd_kind kind = a->command;
+
 		turn_pop_action(r->srv);
-		if (a->command == CMD_SET)
+		if (r->on_flow != NULL) {
+			struct punt_row ev = { .tag = flow.tag };
+
+			r->on_flow(kind, &flow, &ev);
+			if ((flow.flags & FLOW_FLAG_SILENT) == 0 || ev.status != ROW_OK)
+				turn_on_row(r->srv, &ev, r->now_ms);
+		} else if (kind == CMD_SET)
 			on_set(r, &flow);
 		else
 			on_delete(r, &flow);

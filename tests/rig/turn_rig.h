@@ -62,6 +62,9 @@ struct rig {
 	size_t n_flows, flows_cap;
 	bool index_flows; /* false: flows are not kept, for speed */
 	uint32_t next_row;
+	/* Another data plane than the array: carries a CMD_SET or CMD_DELETE out, fills the event.
+	 */
+	void (*on_flow)(enum cmd_kind kind, const struct cmd_flow *c, struct punt_row *ev);
 	uint64_t count_packets, count_octets; /* what every row shows */
 
 	/* what came out */
