@@ -6,11 +6,12 @@
  * Method     Doubles from `first` until something gives, then halves the interval: first with short
  *            trials, then with long ones that count. Like search.h: held by one clean trial of full
  *            length, not carried by two of at most three.
- * How to run A call is one binding that sends at its profile's rate in each direction asked for.
- * For a step of n calls allocations have to stand for n: what is missing is added (capacity never
- * asks for less than nothing, and bindings beyond n rest, they are not taken down). If fewer stand
- * in the end, the trial is run with those, and told so with the code they were refused with; more
- * is not asked for again. Threads    Main.
+ * Running    A call is one binding that sends at its profile's rate in each direction asked for.
+ *            Before a step of n calls allocations have to stand for n: what is missing is added,
+ *            and bindings beyond n rest but are not taken down. If fewer stand in the end, the
+ *            trial is run with those and told so, with the code the others were refused with;
+ *            more is not asked for again.
+ * Threads    Main.
  */
 #pragma once
 
