@@ -15,7 +15,7 @@ enum {
 	PAST = 16,
 	WIDTH_MIN = 20,
 	WIDTH_DEFAULT = 80,
-	BAR = 24
+	BAR_MAX = 24
 };
 
 #define RATE_WINDOW_S 1.0
