@@ -49,7 +49,7 @@ static void widest(struct apart *a, const struct options *o)
 		from = next;
 	}
 	a->port_min = (uint16_t)at;
-	a->ports = (uint16_t)best;
+	a->ports = (uint16_t)(best / 2);
 }
 
 bool apart_open(struct apart *a, const struct options *o)
@@ -59,7 +59,7 @@ bool apart_open(struct apart *a, const struct options *o)
 	widest(a, o);
 	if (a->ports == 0) {
 		log_error("storm", "ports",
-		          "error=\"--client-ports and --peer-ports leave none of 1024-65535\"");
+		          "error=\"--client-ports and --peer-ports leave no two of 1024-65535\"");
 		return false;
 	}
 	if (clients.len == 0 || peers.len == 0) {
@@ -89,21 +89,26 @@ struct endpoint apart_at(const struct apart *a, uint64_t i)
 
 struct endpoint apart_peer(const struct apart *a, uint64_t i)
 {
-	return count_up(&a->peer, (uint32_t)(i % a->peers),
-	                (uint16_t)(a->port_min + i / a->peers % a->ports));
+	return apart_peer_at(a, (uint32_t)(i % a->peers), (uint32_t)(i / a->peers % a->ports));
 }
 
-static bool within(const struct apart *a, const struct addr *first, uint32_t n,
+struct endpoint apart_peer_at(const struct apart *a, uint32_t address, uint32_t port)
+{
+	return count_up(&a->peer, address % a->peers,
+	                (uint16_t)(a->port_min + a->ports + port % a->ports));
+}
+
+static bool within(const struct apart *a, const struct addr *first, uint32_t n, unsigned port_min,
                    const struct endpoint *at)
 {
-	return memcmp(first->ip, at->addr.ip, 12) == 0 && at->port >= a->port_min &&
-	       (unsigned)at->port - a->port_min < a->ports &&
+	return memcmp(first->ip, at->addr.ip, 12) == 0 && at->port >= port_min &&
+	       at->port - port_min < a->ports &&
 	       be32_load(at->addr.ip + 12) - be32_load(first->ip + 12) < n;
 }
 
 uint64_t apart_index(const struct apart *a, const struct endpoint *at)
 {
-	if (!within(a, &a->client, a->clients, at))
+	if (!within(a, &a->client, a->clients, a->port_min, at))
 		return apart_count(a);
 	return (uint64_t)(be32_load(at->addr.ip + 12) - be32_load(a->client.ip + 12)) * a->ports +
 	       (at->port - a->port_min);
@@ -111,5 +116,5 @@ uint64_t apart_index(const struct apart *a, const struct endpoint *at)
 
 bool apart_is_peer(const struct apart *a, const struct endpoint *at)
 {
-	return within(a, &a->peer, a->peers, at);
+	return within(a, &a->peer, a->peers, (unsigned)a->port_min + a->ports, at);
 }

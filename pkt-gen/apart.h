@@ -13,7 +13,7 @@ enum { APART_ADDRESSES_MAX = 1 << 20 };
 struct apart {
 	struct addr client, peer; /* the first address of each */
 	uint32_t clients, peers;  /* how many */
-	uint16_t port_min, ports;
+	uint16_t port_min, ports; /* of the storm's clients; as many for its peers follow */
 };
 
 /* false, with one line logged: the port has no address of the family, or no port is left. */
@@ -31,4 +31,6 @@ struct endpoint apart_at(const struct apart *a, uint64_t i);
 uint64_t apart_index(const struct apart *a, const struct endpoint *at);
 /* On the peers' side: addresses first, so that each is a permission of its own. */
 struct endpoint apart_peer(const struct apart *a, uint64_t i);
+/* The same by number of address and of port, each modulo how many there are. */
+struct endpoint apart_peer_at(const struct apart *a, uint32_t address, uint32_t port);
 bool apart_is_peer(const struct apart *a, const struct endpoint *at);

@@ -171,16 +171,16 @@ void storm_send(struct storm *s, struct rte_mbuf **m, unsigned n)
 		engine_send(s->field.engine, s->field.lane, m, n);
 }
 
-struct rte_mbuf *storm_frame(const struct storm *s, const struct endpoint *from,
+struct rte_mbuf *storm_frame(const struct storm_field *field, const struct endpoint *from,
                              const struct endpoint *to, const void *octets, size_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(s->field.pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(field->pool);
 	size_t n;
 
 	if (m == NULL)
 		return NULL;
-	n = packet_make(rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_tailroom(m), s->field.macs,
-	                from, to, octets, len);
+	n = packet_make(rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_tailroom(m), field->macs, from,
+	                to, octets, len);
 	if (n == 0) {
 		rte_pktmbuf_free(m);
 		return NULL;

@@ -97,7 +97,8 @@ unsigned crowd_turn(struct crowd *c, uint64_t now_ns)
 			const struct endpoint from = crowd_at(c, d[i].client);
 
 			/* Without a buffer it is lost, and comes again by its timer. */
-			m[frames] = storm_frame(s, &from, &s->server, d[i].octets, d[i].len);
+			m[frames] =
+				storm_frame(&s->field, &from, &s->server, d[i].octets, d[i].len);
 			frames += m[frames] != NULL;
 		}
 		storm_send(s, m, frames);

@@ -55,7 +55,7 @@ unsigned storm_buffers(const struct storm *s, struct rte_mbuf **m, unsigned n);
 /* Sends finished frames. */
 void storm_send(struct storm *s, struct rte_mbuf **m, unsigned n);
 /* A whole frame as an mbuf, or NULL. */
-struct rte_mbuf *storm_frame(const struct storm *s, const struct endpoint *from,
+struct rte_mbuf *storm_frame(const struct storm_field *field, const struct endpoint *from,
                              const struct endpoint *to, const void *octets, size_t len);
 /* Counts an answer of STUN: its code if it is an error. */
 void storm_answer(struct storm *s, const void *octets, size_t len);
