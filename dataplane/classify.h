@@ -29,11 +29,16 @@ struct parsed {
 	 * address and port are the peer's, `channel` is the relayed port in network order.
 	 */
 	alignas(16) struct flow_key key;
-	uint8_t path;       /* enum path */
-	uint8_t family;     /* 4 or 6 */
-	uint16_t drop;      /* enum stat_id */
-	uint16_t udp_at;    /* UDP header */
-	uint16_t payload;   /* octets of UDP payload */
+	union {
+		struct {
+			uint8_t path;     /* enum path */
+			uint8_t family;   /* 4 or 6 */
+			uint16_t drop;    /* enum stat_id */
+			uint16_t udp_at;  /* UDP header */
+			uint16_t payload; /* octets of UDP payload */
+		};
+		uint64_t head; /* the same, for one store */
+	};
 	uint16_t local;     /* listener id or relay id */
 	bool dont_fragment; /* PATH_SEND: the attribute is there */
 	uint32_t data_len;  /* PATH_CHANNEL, PATH_SEND, PATH_PEER: octets of application data */

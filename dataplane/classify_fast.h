@@ -50,6 +50,21 @@ static inline uint16_t fast_fold(uint64_t sum)
 	return (uint16_t)(folded >> 16);
 }
 
+/* What the short way found; the frame's key too, in registers. FAST_NO: ask another way. */
+enum fast { FAST_NO, FAST_CHANNEL, FAST_PEER, FAST_SEND };
+
+#define FAST_INLINE static inline __attribute__((always_inline))
+
+/* The words of a key. */
+struct fast_key {
+	uint64_t w0, w1, w2;
+};
+
+FAST_INLINE uint64_t fast_hash(const struct flow_table *t, const struct fast_key *k)
+{
+	return flow_hash_words(t, k->w0, k->w1, k->w2);
+}
+
 /*
  * The slot of a destination at its home, or NULL: a collision, or not ours. A slot not in use holds
  * no address that a packet may go to; one of a broadcast address serves nothing.
@@ -64,167 +79,243 @@ static inline const struct local_slot *fast_slot(const struct local_table *t, ui
 	return s;
 }
 
-/* Port, channel, listener and kind in one store: they are read back as one word soon. */
-static inline void fast_tail(struct parsed *out, uint16_t port, uint16_t channel, uint16_t listener,
-                             uint16_t kind)
+/* To where it is read again: word by word, as it was made. */
+FAST_INLINE void fast_keep(struct parsed *out, const struct fast_key *k)
 {
-	const uint64_t tail = flow_key_tail(port, channel, listener, kind);
+	memcpy(out->key.ip, &k->w0, 8);
+	memcpy(out->key.ip + 8, &k->w1, 8);
+	memcpy(&out->key.port, &k->w2, 8);
+}
 
-	memcpy(&out->key.port, &tail, 8);
+/* What is where, of UDP at `at` with `n` octets in it. */
+FAST_INLINE void fast_place(struct parsed *out, enum path path, unsigned family, uint32_t at,
+                            uint32_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	out->head = (path | family << 8 | (uint64_t)at << 32) | (uint64_t)n << 48;
+#else
+	out->path = path;
+	out->family = (uint8_t)family;
+	out->udp_at = (uint16_t)at;
+	out->payload = (uint16_t)n;
+#endif
+}
+
+/* Two octets in network order, and two more behind them, as one number. */
+FAST_INLINE uint32_t fast_be32(const uint8_t *p)
+{
+	return __builtin_bswap32(fast_load32(p));
 }
 
 /*
  * A Send indication of XOR-PEER-ADDRESS and DATA, in that order, and no more: RFC 8656 §11.1 as
- * clients write it. `n` octets at `p`, at offset `at` of the frame.
+ * clients write it. `n` octets at `p`, at offset `at` of the frame. Returns the kind of the
+ * allocation it is for, or 0: it is something else.
  */
-static __attribute__((noinline, unused)) bool fast_send(const uint8_t *p, uint32_t n, uint32_t at,
-                                                        uint16_t port, uint16_t listener,
-                                                        struct parsed *out)
+FAST_INLINE unsigned fast_send(const uint8_t *p, uint32_t n, uint32_t at, struct parsed *out)
 {
 	/* Type and cookie together; the length stands between them. */
 	if (n < 36 ||
 	    (fast_load64(p) & UINT64_C(0xFFFFFFFF0000FFFF)) != UINT64_C(0x42A4122100001600) ||
 	    be16_load(p + 2) != n - STUN_HDR_LEN || n % 4 != 0)
-		return false;
-	const uint32_t peer = fast_load32(p + 20);
-	const bool four = peer == 0x08001200, six = peer == 0x14001200;
+		return 0;
+	const uint64_t peer = fast_load64(p + 20);
+	const bool four = (peer & UINT64_C(0xFF00FFFFFFFF)) == UINT64_C(0x010008001200);
+	const bool six = (peer & UINT64_C(0xFF00FFFFFFFF)) == UINT64_C(0x020014001200);
 	const uint32_t data = STUN_HDR_LEN + (four ? 12 : 24);
 
-	if (!(four || six) || p[25] != (four ? TURN_FAMILY_IPV4 : TURN_FAMILY_IPV6) ||
-	    fast_load16(p + 26) == 0x1221 || n < data + 4 || fast_load16(p + data) != 0x1300)
-		return false;
-	const uint32_t len = be16_load(p + data + 2);
+	if (!(four || six) || peer >> 48 == 0x1221 || n < data + 4)
+		return 0;
+	const uint32_t attr = fast_be32(p + data), len = attr & 0xFFFF;
 
-	if (data + 4 + pad4(len) != n)
-		return false;
-	out->path = PATH_SEND;
+	if (attr >> 16 != TURN_DATA_ATTR || data + 4 + pad4(len) != n)
+		return 0;
 	out->dont_fragment = false;
 	out->peer_at = at + 24;
 	out->data_at = at + data + 4;
 	out->data_len = len;
-	fast_tail(out, port, 0, listener, four ? FLOW_ALLOCATION4 : FLOW_ALLOCATION6);
-	return true;
+	return four ? FLOW_ALLOCATION4 : FLOW_ALLOCATION6;
 }
 
-/* From the UDP header on, which lies in the frame as far as `room` octets. */
-static inline __attribute__((always_inline)) bool fast_udp(const struct local_slot *s,
-                                                           const uint8_t *f, const uint32_t at,
-                                                           uint32_t room, unsigned channel_mask,
-                                                           struct parsed *out)
+/*
+ * What came to a listener: `n` octets of payload behind the UDP header at `at`. `tail` is a
+ * channel's, port and number left out.
+ */
+FAST_INLINE enum fast fast_listener(const uint8_t *f, const unsigned family, const uint32_t at,
+                                    uint32_t n, unsigned channel_mask, uint16_t listener,
+                                    uint64_t tail, struct parsed *out, struct fast_key *k)
 {
-	const uint64_t h = fast_load64(f + at);
-	const uint32_t len = __builtin_bswap16((uint16_t)(h >> 32));
-	const uint32_t port = __builtin_bswap16((uint16_t)(h >> 16));
-	const uint32_t n = len - 8;
+	const uint16_t sport = fast_load16(f + at), number = fast_load16(f + at + 8);
+	const uint32_t data = fast_be32(f + at + 8) & 0xFFFF;
 
-	if (n > room - 8 || (uint16_t)h == 0)
-		return false;
-	out->udp_at = (uint16_t)at;
-	out->payload = (uint16_t)n;
-	if (port - s->port_min <= (uint32_t)(s->port_max - s->port_min)) {
-		if (s->relay == LOCAL_NONE)
-			return false;
-		out->path = PATH_PEER;
-		out->local = s->relay;
-		out->data_at = at + 8;
-		out->data_len = n;
-		fast_tail(out, (uint16_t)h, (uint16_t)(h >> 16), 0, 0);
-		return true;
-	}
-	if (s->listener[0] == LOCAL_NONE || s->port[0] != port || n < 4)
-		return false;
-	const uint32_t word = fast_load32(f + at + 8);
-	const uint32_t data = __builtin_bswap16((uint16_t)(word >> 16));
-
-	out->local = s->listener[0];
-	if ((word & channel_mask) == 0x40) {
-		if (data > n - 4)
-			return false;
-		out->path = PATH_CHANNEL;
+	out->local = listener;
+	if ((number & channel_mask) == 0x40) {
+		if ((int32_t)data > (int32_t)n - 4)
+			return FAST_NO;
+		k->w2 = tail | flow_key_tail(sport, number, 0, 0);
+		fast_keep(out, k);
+		fast_place(out, PATH_CHANNEL, family, at, n);
 		out->data_at = at + 12;
 		out->data_len = data;
-		fast_tail(out, (uint16_t)h, (uint16_t)word, s->listener[0], FLOW_CHANNEL);
-		return true;
+		return FAST_CHANNEL;
 	}
-	return fast_send(f + at + 8, n, at + 8, (uint16_t)h, s->listener[0], out);
+	const unsigned kind = fast_send(f + at + 8, n, at + 8, out);
+
+	if (kind == 0)
+		return FAST_NO;
+	k->w2 = flow_key_tail(sport, 0, listener, (uint16_t)kind);
+	fast_keep(out, k);
+	fast_place(out, PATH_SEND, family, at, n);
+	return FAST_SEND;
 }
 
-static inline __attribute__((always_inline)) bool fast_ip4(const struct local_table *t,
-                                                           const uint8_t *f, uint32_t len,
-                                                           unsigned channel_mask,
-                                                           struct parsed *out)
+/* What came to a relayed port. */
+FAST_INLINE enum fast fast_peer(const uint8_t *f, const unsigned family, const uint32_t at,
+                                uint32_t n, uint16_t relay, struct parsed *out, struct fast_key *k)
 {
-	const uint64_t mid = fast_load64(f + 16); /* length, id, fragment, TTL, protocol */
-	const uint64_t a = fast_load64(f + 14), b = fast_load64(f + 22);
+	k->w2 = fast_load32(f + at); /* peer's port, relayed port */
+	fast_keep(out, k);
+	fast_place(out, PATH_PEER, family, at, n);
+	out->local = relay;
+	out->data_at = at + 8;
+	out->data_len = n;
+	return FAST_PEER;
+}
+
+/*
+ * The first 32 octets of a frame to our MAC, IPv4 without options, not a fragment, UDP: made once,
+ * compared under a mask.
+ */
+struct fast_frame4 {
+	alignas(32) uint8_t octets[32], mask[32];
+};
+
+static inline void fast_want4(struct fast_frame4 *want, uint64_t mac)
+{
+	memset(want, 0, sizeof(*want));
+	memcpy(want->octets, &mac, 6);
+	memset(want->mask, 0xFF, 6);
+	want->octets[12] = 0x08; /* Ethernet type */
+	want->octets[14] = 0x45;
+	memset(want->mask + 12, 0xFF, 3);
+	want->mask[20] = 0x3F; /* offset and "more" */
+	want->mask[21] = 0xFF;
+	want->octets[23] = 17;
+	want->mask[23] = 0xFF;
+}
+
+FAST_INLINE bool fast_is4(const uint8_t *f, const struct fast_frame4 *want)
+{
+#if defined(__AVX2__)
+	const __m256i head = _mm256_loadu_si256((const __m256i *)(const void *)f);
+	const __m256i octets = _mm256_load_si256((const __m256i *)(const void *)want->octets);
+
+	return _mm256_testz_si256(_mm256_xor_si256(head, octets),
+	                          _mm256_load_si256((const __m256i *)(const void *)want->mask));
+#else
+	uint64_t other = 0;
+
+	for (unsigned i = 0; i < 24; i += 8)
+		other |= (fast_load64(f + i) ^ fast_load64(want->octets + i)) &
+		         fast_load64(want->mask + i);
+	return other == 0;
+#endif
+}
+
+/* The sum of an IPv4 header without options, carries and all. */
+FAST_INLINE uint64_t fast_sum20(const uint8_t *p)
+{
+	uint64_t sum = fast_load64(p);
+	const uint64_t second = fast_load64(p + 8), third = fast_load32(p + 16);
+
+#if defined(__x86_64__)
+	__asm__("addq %1, %0\n\tadcq %2, %0\n\tadcq $0, %0"
+	        : "+r"(sum)
+	        : "rm"(second), "r"(third)
+	        : "cc");
+#else
+	sum += second;
+	sum += sum < second;
+	sum += third;
+	sum += sum < third;
+#endif
+	return sum;
+}
+
+FAST_INLINE enum fast fast_ip4(const struct local_table *t, const uint8_t *f, uint32_t len,
+                               const struct fast_frame4 *want, unsigned channel_mask,
+                               struct parsed *out, struct fast_key *k)
+{
+	if (len < 46 || !fast_is4(f, want)) /* with 4 octets of payload: a channel's header */
+		return FAST_NO;
+	const uint32_t total = fast_be32(f + 14) & 0xFFFF;
+	const uint32_t udp_len = fast_be32(f + 38) >> 16;
 	const uint32_t src = fast_load32(f + 26), dst = fast_load32(f + 30);
-	const uint32_t total = __builtin_bswap16((uint16_t)mid), first = src & 0xFF;
 
-	if ((mid & UINT64_C(0xFF00FF3F00000000)) != UINT64_C(0x1100000000000000) ||
-	    total > len - 14 || total < 28 || first - 1 >= 223 || first == 127)
-		return false;
-	uint64_t sum = a + b;
+	/* Nothing behind the datagram in the packet; with `total` below 32 one of the two fails. */
+	if (total + 14 > len || total != udp_len + 20 || udp_len < 12 || local_odd4(t, src) ||
+	    fast_load16(f + 34) == 0 || fast_fold(fast_sum20(f + 14)) != 0xFFFF)
+		return FAST_NO;
+	const struct local_own4 *const own = &t->own4[t->home4[local_home4(t, dst)]];
+	const uint16_t dport = fast_load16(f + 36);
 
-	sum += sum < b;
-	sum += dst;
-	sum += sum < dst;
-	if (fast_fold(sum) != 0xFFFF)
-		return false;
-	const uint64_t low = addr_word4(src);
-	const struct local_slot *const s = fast_slot(t, 0, addr_word4(dst));
-
-	if (!s || local_may_hold(t, local_home(0, low)))
-		return false;
-	out->family = 4;
-	memset(out->key.ip, 0, 8);
-	memcpy(out->key.ip + 8, &low, 8);
-	return fast_udp(s, f, 34, total - 20, channel_mask, out);
+	if (own->ip != dst)
+		return FAST_NO;
+	k->w0 = 0;
+	k->w1 = addr_word4(src);
+	if (dport == own->listen)
+		return fast_listener(f, 4, 34, udp_len - 8, channel_mask, own->listener, own->tail,
+		                     out, k);
+	if (__builtin_bswap16(dport) - own->port_min > own->port_span)
+		return FAST_NO;
+	return fast_peer(f, 4, 34, udp_len - 8, own->relay, out, k);
 }
 
-static inline __attribute__((always_inline)) bool fast_ip6(const struct local_table *t,
-                                                           const uint8_t *f, uint32_t len,
-                                                           unsigned channel_mask,
-                                                           struct parsed *out)
+FAST_INLINE enum fast fast_ip6(const struct local_table *t, const uint8_t *f, uint32_t len,
+                               uint64_t mac, unsigned channel_mask, struct parsed *out,
+                               struct fast_key *k)
 {
+	if (len < 66 || (fast_load64(f) ^ mac) << 16 != 0 ||
+	    (fast_load32(f + 12) & 0xF0FFFF) != 0x60DD86)
+		return FAST_NO;
 	const uint32_t payload = be16_load(f + 18);
-	const uint64_t src[2] = { fast_load64(f + 22), fast_load64(f + 30) };
+	const uint64_t high = fast_load64(f + 38);
 
+	k->w0 = fast_load64(f + 22);
+	k->w1 = fast_load64(f + 30);
 	/* An address that begins with zeros or is multicast is looked at closely elsewhere. */
-	if (len < 62 || f[20] != 17 || payload > len - 54 || payload < 8 || src[0] == 0 ||
-	    f[22] == 0xFF || fast_load16(f + 60) == 0 || fast_load64(f + 38) == 0)
-		return false;
-	const struct local_slot *const s = fast_slot(t, fast_load64(f + 38), fast_load64(f + 46));
+	if (f[20] != 17 || payload > len - 54 || payload < 12 || payload != be16_load(f + 58) ||
+	    k->w0 == 0 || f[22] == 0xFF || fast_load16(f + 60) == 0 || high == 0 ||
+	    fast_load16(f + 54) == 0)
+		return FAST_NO;
+	const struct local_slot *const s = fast_slot(t, high, fast_load64(f + 46));
 
-	if (!s || local_may_hold(t, local_home(src[0], src[1])))
-		return false;
-	out->family = 6;
-	memcpy(out->key.ip, src, 16);
-	return fast_udp(s, f, 54, payload, channel_mask, out);
+	if (!s || local_may_hold(t, local_home(k->w0, k->w1)))
+		return FAST_NO;
+	const uint32_t port = __builtin_bswap16(fast_load16(f + 56));
+
+	if (port - s->port_min <= (uint32_t)(s->port_max - s->port_min)) {
+		if (s->relay == LOCAL_NONE)
+			return FAST_NO;
+		return fast_peer(f, 6, 54, payload - 8, s->relay, out, k);
+	}
+	if (s->listener[0] == LOCAL_NONE || s->port[0] != port)
+		return FAST_NO;
+	return fast_listener(f, 6, 54, payload - 8, channel_mask, s->listener[0],
+	                     flow_key_tail(0, 0, s->listener[0], FLOW_CHANNEL), out, k);
 }
 
 /*
  * `mac` is ours in the low six octets, `channel_mask` what tells ChannelData by its first octet:
- * 0xF0, or 0xC0 with RFC 5766's numbers. false: ask classify(), or here also classify_fast(), which
- * knows IPv6.
+ * 0xF0, or 0xC0 with RFC 5766's numbers. false: ask classify().
  */
-static inline __attribute__((always_inline)) bool
-classify_fast4(const struct local_table *t, const uint8_t *f, uint32_t len, uint64_t mac,
-               unsigned channel_mask, struct parsed *out)
+FAST_INLINE bool classify_fast(const struct local_table *t, const uint8_t *f, uint32_t len,
+                               uint64_t mac, unsigned channel_mask, struct parsed *out)
 {
-	if (len < 42 || (fast_load64(f) ^ mac) << 16 != 0 ||
-	    (fast_load32(f + 12) & 0xFFFFFF) != 0x450008)
-		return false;
-	return fast_ip4(t, f, len, channel_mask, out);
-}
+	struct fast_frame4 want;
+	struct fast_key k;
 
-static inline __attribute__((always_inline)) bool classify_fast(const struct local_table *t,
-                                                                const uint8_t *f, uint32_t len,
-                                                                uint64_t mac, unsigned channel_mask,
-                                                                struct parsed *out)
-{
-	if (classify_fast4(t, f, len, mac, channel_mask, out))
-		return true;
-	if (len < 42 || (fast_load64(f) ^ mac) << 16 != 0 ||
-	    (fast_load32(f + 12) & 0xF0FFFF) != 0x60DD86)
-		return false;
-	return fast_ip6(t, f, len, channel_mask, out);
+	fast_want4(&want, mac);
+	return fast_ip4(t, f, len, &want, channel_mask, out, &k) != FAST_NO ||
+	       fast_ip6(t, f, len, mac, channel_mask, out, &k) != FAST_NO;
 }

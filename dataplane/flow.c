@@ -87,7 +87,7 @@ void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, u
                       uint32_t *rows)
 {
 	uint64_t hash[64];
-	struct flow_hit hit[64];
+	struct row *hit[64];
 
 	for (unsigned i = 0; i < n; i++) {
 		hash[i] = flow_hash(t, &keys[i]);
@@ -95,8 +95,10 @@ void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, u
 	}
 	for (unsigned i = 0; i < n; i++)
 		hit[i] = flow_candidate(t, hash[i]);
-	for (unsigned i = 0; i < n; i++)
-		rows[i] = flow_verify(t, &keys[i], hash[i], &hit[i]) ? hit[i].row : ROW_NONE;
+	for (unsigned i = 0; i < n; i++) {
+		hit[i] = flow_verify(t, &keys[i], hash[i], hit[i]);
+		rows[i] = hit[i] ? flow_index(t, hit[i]) : ROW_NONE;
+	}
 }
 
 /* --- children --- */

@@ -154,7 +154,7 @@ void flow_count_other(struct flow_table *t, uint32_t row, struct row *r, uint8_t
 	    (atomic_compare_exchange_strong_explicit(&r->owner, &nobody, worker,
 	                                             memory_order_relaxed, memory_order_relaxed) ||
 	     nobody == worker)) {
-		flow_count_inline(t, row, r, worker, octets);
+		flow_count_inline(t, r, worker, octets);
 		return;
 	}
 	struct row_counts *const f = foreign_of(t, row);
@@ -165,5 +165,6 @@ void flow_count_other(struct flow_table *t, uint32_t row, struct row *r, uint8_t
 
 void flow_count(struct flow_table *t, uint32_t row, struct row *r, uint8_t worker, uint32_t octets)
 {
-	flow_count_inline(t, row, r, worker, octets);
+	(void)row; /* `r` tells */
+	flow_count_inline(t, r, worker, octets);
 }

@@ -93,11 +93,12 @@ static inline uint64_t flow_fold(uint64_t a, uint64_t b)
  * A key is three words. Where it is made and hashed at once the words stay in registers: octets
  * just written in small pieces are slow to read back as one.
  */
-static inline uint64_t flow_hash_words(const struct flow_table *t, const uint64_t w[3])
+static inline __attribute__((always_inline)) uint64_t
+flow_hash_words(const struct flow_table *t, uint64_t w0, uint64_t w1, uint64_t w2)
 {
-	const uint64_t h = flow_fold(w[0] ^ t->secret[0], w[1] ^ t->secret[1]);
+	const uint64_t h = flow_fold(w0 ^ t->secret[0], w1 ^ t->secret[1]);
 
-	return flow_fold(h ^ w[2] ^ t->secret[2], t->secret[3]);
+	return flow_fold(h ^ w2 ^ t->secret[2], t->secret[3]);
 }
 
 static inline uint64_t flow_key_word(const struct flow_key *k, unsigned i)
@@ -110,9 +111,7 @@ static inline uint64_t flow_key_word(const struct flow_key *k, unsigned i)
 
 static inline uint64_t flow_hash(const struct flow_table *t, const struct flow_key *k)
 {
-	const uint64_t w[3] = { flow_key_word(k, 0), flow_key_word(k, 1), flow_key_word(k, 2) };
-
-	return flow_hash_words(t, w);
+	return flow_hash_words(t, flow_key_word(k, 0), flow_key_word(k, 1), flow_key_word(k, 2));
 }
 
 /* The last word of a key. */
@@ -155,12 +154,13 @@ static inline uint64_t flow_peer_hash(const struct flow_table *t, struct flow_ke
                                       const uint64_t ip[2], uint16_t port, uint32_t row,
                                       uint8_t generation, enum flow_kind kind)
 {
-	const uint64_t w[3] = { ip[0], ip[1],
-		                flow_key_tail(port, (uint16_t)row, (uint16_t)(row >> 16),
-		                              (uint16_t)(kind | generation << 4)) };
+	const uint64_t tail = flow_key_tail(port, (uint16_t)row, (uint16_t)(row >> 16),
+	                                    (uint16_t)(kind | generation << 4));
 
-	memcpy(k, w, sizeof(w));
-	return flow_hash_words(t, w);
+	memcpy(k->ip, &ip[0], 8);
+	memcpy(k->ip + 8, &ip[1], 8);
+	memcpy(&k->port, &tail, 8);
+	return flow_hash_words(t, ip[0], ip[1], tail);
 }
 
 /* The same from octets, for those in no hurry. */
@@ -226,52 +226,71 @@ static inline void flow_prefetch_row(const struct flow_table *t, uint32_t row)
 		rte_prefetch0((const uint8_t *)r + ABI_LINE);
 }
 
-/* A row by index and where it is, which costs a little to find out. */
-struct flow_hit {
-	struct row *r; /* NULL: none */
-	uint32_t row;  /* ROW_NONE: none */
-};
-
-static inline struct flow_hit flow_hit(const struct flow_table *t, uint32_t row)
+/* The row of an index, or NULL. */
+static inline struct row *flow_row_or_null(const struct flow_table *t, uint32_t row)
 {
-	return (struct flow_hit){ .r = row == ROW_NONE ? NULL : flow_at(t, row), .row = row };
+	return row == ROW_NONE ? NULL : flow_at(t, row);
+}
+
+/* The index of a row that is one. */
+static inline uint32_t flow_index(const struct flow_table *t, const struct row *r)
+{
+	const uintptr_t at = (uintptr_t)r - (uintptr_t)t->rows;
+
+	if (at < (uintptr_t)t->n_rows * sizeof(struct row))
+		return (uint32_t)(at / sizeof(struct row));
+	return (uint32_t)(((uintptr_t)r - (uintptr_t)t->wide) / sizeof(struct row_wide)) | ROW_WIDE;
 }
 
 /*
- * The row that the first bucket suggests, prefetched, or none with the other bucket prefetched.
+ * The row that the first bucket suggests, prefetched, or NULL with the other bucket prefetched.
  * Only flow_verify() makes an answer of it.
  */
-static inline struct flow_hit flow_candidate(const struct flow_table *t, uint64_t hash)
+static inline struct row *flow_candidate(const struct flow_table *t, uint64_t hash)
 {
 	const struct flow_bucket *const b = &t->buckets[hash & t->bucket_mask];
 	const unsigned hit = flow_match(b, flow_tag(hash));
 
 	if (__builtin_expect(hit == 0, 0)) {
 		rte_prefetch0(&t->buckets[flow_other(t, hash & t->bucket_mask, flow_tag(hash))]);
-		return (struct flow_hit){ .row = ROW_NONE };
+		return NULL;
 	}
 	const uint32_t row =
-		atomic_load_explicit(&b->row[__builtin_ctz(hit)], memory_order_acquire);
+		atomic_load_explicit(&b->row[(size_t)__builtin_ctz(hit)], memory_order_acquire);
 	struct row *const r = flow_at(t, row);
 
 	__builtin_prefetch(r, 1); /* it will be counted in */
 	if (row & ROW_WIDE)
 		rte_prefetch0((const uint8_t *)r + ABI_LINE);
-	return (struct flow_hit){ .r = r, .row = row };
+	return r;
 }
 
 /* The whole search, both buckets, again if something moved meanwhile. flow_table.c. */
 uint32_t flow_search(const struct flow_table *t, const struct flow_key *key, uint64_t hash);
 
-/* Makes *h what is really there; false: nothing. */
-static inline bool flow_verify(const struct flow_table *t, const struct flow_key *key,
-                               uint64_t hash, struct flow_hit *h)
+/* What is really there, given what flow_candidate() said. */
+static inline struct row *flow_verify(const struct flow_table *t, const struct flow_key *key,
+                                      uint64_t hash, struct row *r)
 {
-	if (__builtin_expect(h->r != NULL, 1) &&
-	    __builtin_expect(flow_key_equal(&h->r->key, key), 1))
-		return true;
-	*h = flow_hit(t, flow_search(t, key, hash));
-	return h->r != NULL;
+	if (__builtin_expect(r != NULL, 1) && __builtin_expect(flow_key_equal(&r->key, key), 1))
+		return r;
+	return flow_row_or_null(t, flow_search(t, key, hash));
+}
+
+/*
+ * The key of `r` is `key`, behind which 8 octets more can be read: as a row's key and one in
+ * struct item stand.
+ */
+static inline bool flow_key_is(const struct row *r, const struct flow_key *key)
+{
+#if defined(__AVX2__)
+	const __m256i a = _mm256_load_si256((const __m256i *)(const void *)r);
+	const __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)key);
+
+	return _mm256_testz_si256(_mm256_xor_si256(a, b), _mm256_set_epi64x(0, -1, -1, -1));
+#else
+	return flow_key_equal(&r->key, key);
+#endif
 }
 
 /* --- counting --- */
@@ -280,20 +299,15 @@ static inline bool flow_verify(const struct flow_table *t, const struct flow_key
 void flow_count_other(struct flow_table *t, uint32_t row, struct row *r, uint8_t worker,
                       uint32_t octets);
 
-static inline void flow_count_inline(struct flow_table *t, uint32_t row, struct row *r,
-                                     uint8_t worker, uint32_t octets)
+static inline void flow_count_inline(struct flow_table *t, struct row *r, uint8_t worker,
+                                     uint32_t octets)
 {
 	if (__builtin_expect(atomic_load_explicit(&r->owner, memory_order_relaxed) != worker, 0)) {
-		flow_count_other(t, row, r, worker, octets);
+		flow_count_other(t, flow_index(t, r), r, worker, octets);
 		return;
 	}
-	atomic_store_explicit(&r->counts.packets,
-	                      atomic_load_explicit(&r->counts.packets, memory_order_relaxed) + 1,
-	                      memory_order_relaxed);
-	atomic_store_explicit(&r->counts.octets,
-	                      atomic_load_explicit(&r->counts.octets, memory_order_relaxed) +
-	                              octets,
-	                      memory_order_relaxed);
+	abi_count(&r->counts.packets, 1);
+	abi_count(&r->counts.octets, octets);
 }
 
 /* --- the writer's table (flow_table.c) --- */

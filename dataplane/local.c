@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "dataplane/flow_table.h"
+
 static unsigned home_of(const struct addr *a)
 {
 	uint64_t w[2];
@@ -147,6 +149,99 @@ static bool add_relay(struct local_table *t, const struct config *cfg, const str
 	return true;
 }
 
+/* --- IPv4 in one step --- */
+
+static uint32_t word_of(const struct addr *a)
+{
+	uint32_t ip;
+
+	memcpy(&ip, a->ip + 12, sizeof(ip));
+	return ip;
+}
+
+/* How many addresses have a home that another has already. */
+static unsigned crowded(const struct local_table *t, uint32_t mix)
+{
+	uint64_t taken[LOCAL_HOMES4 / 64] = { 0 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LOCAL_SLOTS; i++) {
+		if (!t->slot[i].used || !addr_is4(&t->slot[i].addr))
+			continue;
+		const unsigned home = word_of(&t->slot[i].addr) * mix >> 22;
+
+		n += taken[home / 64] >> (home % 64) & 1;
+		taken[home / 64] |= UINT64_C(1) << (home % 64);
+	}
+	return n;
+}
+
+static void choose_mix4(struct local_table *t)
+{
+	enum { TRIES = 64 };
+	uint64_t x = UINT64_C(0x9E3779B97F4A7C15);
+	unsigned least = UINT32_MAX;
+
+	for (unsigned i = 0; i < TRIES && least > 0; i++) {
+		const uint32_t mix = (uint32_t)(x >> 32) | 1;
+		const unsigned n = crowded(t, mix);
+
+		if (n < least) {
+			least = n;
+			t->mix4 = mix;
+		}
+		x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	}
+}
+
+static struct local_own4 own4_of(const struct local_slot *s)
+{
+	struct local_own4 o = { .ip = word_of(&s->addr),
+		                .listen = LOCAL_NO_PORT,
+		                .port_min = LOCAL_NO_PORT,
+		                .listener = LOCAL_NONE,
+		                .relay = s->relay };
+
+	if (s->relay != LOCAL_NONE) {
+		o.port_min = s->port_min;
+		o.port_span = (uint32_t)s->port_max - s->port_min;
+	}
+	/* A relay's range comes before a listener in it. */
+	if (s->listener[0] != LOCAL_NONE && s->port[0] - o.port_min > o.port_span) {
+		o.listener = s->listener[0];
+		o.listen = __builtin_bswap16(s->port[0]);
+		o.tail = flow_key_tail(0, 0, o.listener, FLOW_CHANNEL);
+	}
+	return o;
+}
+
+static void build_own4(struct local_table *t)
+{
+	unsigned n = 1; /* own4[0] is nobody */
+
+	choose_mix4(t);
+	t->own4[0] = (struct local_own4){ .listen = LOCAL_NO_PORT,
+		                          .port_min = LOCAL_NO_PORT,
+		                          .listener = LOCAL_NONE,
+		                          .relay = LOCAL_NONE };
+	for (unsigned i = 0; i < 256; i++)
+		if (i == 0 || i == 127 || i >= 224) /* TURN-227 */
+			t->odd4[i] |= LOCAL_ODD_OCTET;
+	for (unsigned i = 0; i < LOCAL_SLOTS; i++) {
+		const struct local_slot *const s = &t->slot[i];
+
+		if (!s->used || !addr_is4(&s->addr))
+			continue;
+		const unsigned home = local_home4(t, word_of(&s->addr));
+
+		t->odd4[home] |= LOCAL_ODD_HOME;
+		if (s->broadcast || t->home4[home] || n == LOCAL_OWN4_MAX)
+			continue;
+		t->home4[home] = (uint8_t)n;
+		t->own4[n++] = own4_of(s);
+	}
+}
+
 struct local_table *local_build(const struct config *cfg, const struct local_table *old)
 {
 	struct local_table *t = aligned_alloc(ABI_LINE, sizeof(*t));
@@ -172,8 +267,10 @@ struct local_table *local_build(const struct config *cfg, const struct local_tab
 		fits = add_listener(t, &cfg->listeners[i], &used);
 	for (unsigned i = 0; fits && i < cfg->n_relays; i++)
 		fits = add_relay(t, cfg, &cfg->relays[i], &used);
-	if (fits)
+	if (fits) {
+		build_own4(t);
 		return t;
+	}
 	free(t);
 	return NULL;
 }

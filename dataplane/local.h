@@ -16,16 +16,18 @@
 
 enum { LOCAL_LISTENERS_MAX = 256, LOCAL_RELAYS_MAX = 256, LOCAL_ADDRESSES_MAX = 512 };
 enum { LOCAL_SLOTS = 2 * LOCAL_ADDRESSES_MAX, LOCAL_PER_ADDRESS = 8 };
+enum { LOCAL_HOMES4 = 1024, LOCAL_OWN4_MAX = 256 };
 #define LOCAL_NONE UINT16_C(0xFFFF)
+#define LOCAL_NO_PORT UINT32_C(0x10000) /* no port equals it */
 
 struct local_listener {
-	struct endpoint at;
+	alignas(32) struct endpoint at;
 	uint8_t transport;
 	bool live;
 };
 
 struct local_relay {
-	struct addr addr, advertise;
+	alignas(ABI_LINE) struct addr addr, advertise;
 	uint16_t port_min, port_max; /* host order; 1024 and up for an address of its own */
 	bool live;
 };
@@ -51,6 +53,22 @@ struct local_table {
 		                                       */
 		uint16_t port[LOCAL_PER_ADDRESS];     /* their ports, host order */
 	} slot[LOCAL_SLOTS];
+	/*
+	 * The same of IPv4 addresses, for classify_fast.h: one step from an address to what is
+	 * there. home4[] has the place in own4[] of the one address that is at home there, or 0:
+	 * none, or one that had to make room (it takes the long way). `odd4` marks homes of any
+	 * address of ours, and first octets that no source has, in another bit.
+	 */
+	uint8_t home4[LOCAL_HOMES4];
+	uint8_t odd4[LOCAL_HOMES4];
+	uint32_t mix4; /* chosen so that as few as possible share a home */
+	struct local_own4 {
+		alignas(32) uint32_t ip; /* as it lies in a header */
+		uint32_t listen;         /* port, network order; LOCAL_NO_PORT: no listener */
+		uint64_t tail; /* of the key of a channel there, but for port and number */
+		uint32_t port_min, port_span; /* of the relay; LOCAL_NO_PORT, 0: no relay */
+		uint16_t listener, relay;     /* ids */
+	} own4[LOCAL_OWN4_MAX];
 };
 
 /* Keeps the ids of `old` (may be NULL) for what stays; what is gone becomes live = false. NULL: too
@@ -66,6 +84,20 @@ static inline unsigned local_home(uint64_t high, uint64_t low)
 	                  54);
 }
 static_assert(LOCAL_SLOTS == 1 << 10, "ten bits of hash");
+
+enum { LOCAL_ODD_HOME = 1, LOCAL_ODD_OCTET = 2 };
+
+static inline unsigned local_home4(const struct local_table *t, uint32_t ip)
+{
+	return ip * t->mix4 >> 22;
+}
+static_assert(LOCAL_HOMES4 == 1 << 10, "ten bits of hash");
+
+/* Unspecified, loopback, multicast, broadcast or, perhaps, ours: not a source to take unseen. */
+static inline bool local_odd4(const struct local_table *t, uint32_t ip)
+{
+	return t->odd4[local_home4(t, ip)] & LOCAL_ODD_HOME || t->odd4[ip & 0xFF] & LOCAL_ODD_OCTET;
+}
 
 /* false: certainly not in the table. */
 static inline bool local_may_hold(const struct local_table *t, unsigned home)

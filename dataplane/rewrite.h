@@ -147,41 +147,49 @@ static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg
 	return (uint32_t)(h >> 44);
 }
 
-/* What of the header that came goes on. */
-struct rewrite_header {
-	uint32_t tos, ttl;
-	uint32_t df; /* as it lies in an IPv4 header: 0 or REWRITE_DF */
-};
-
-static inline struct rewrite_header rewrite_header_of(const uint8_t *ip, bool six)
+/* A sum to 32 bits: the rotated copy adds each half to the other, and the carry. */
+static inline uint32_t rewrite_half(uint64_t sum)
 {
-	if (six)
-		return (struct rewrite_header){ .tos = (uint8_t)(be16_load(ip) >> 4),
-			                        .ttl = ip[7] };
-	return (struct rewrite_header){ .tos = ip[1], .ttl = ip[8], .df = ip[6] & REWRITE_DF };
+	return (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
 }
 
-static inline void rewrite_put_ip4(uint8_t *ip, const struct rewrite_header *h, uint16_t total,
-                                   uint16_t id, const struct leg *leg)
+/* The same to 16 bits, which are the upper ones. */
+static inline uint32_t rewrite_fold(uint32_t half)
 {
-	const uint32_t w0 = 0x45u | h->tos << 8 | __builtin_bswap32(total);
-	const uint32_t w1 = id | h->df << 16;
-	const uint32_t w2 = h->ttl | 17u << 8;
-	const uint32_t src = rewrite_load32(leg->src + 12), dst = rewrite_load32(leg->dst + 12);
-	const uint16_t sum = (uint16_t)~fast_fold((uint64_t)w0 + w1 + w2 + src + dst);
-	const uint64_t first = w0 | (uint64_t)w1 << 32;
-	const uint64_t second = w2 | (uint64_t)sum << 16 | (uint64_t)src << 32;
+	return half + (half >> 16 | half << 16);
+}
 
-	memcpy(ip, &first, 8);
-	memcpy(ip + 8, &second, 8);
+/* One more word, its carry taken back in. */
+static inline uint32_t rewrite_carry(uint32_t sum, uint32_t word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+/*
+ * `first` is version, header length and TOS as they lie, `frag` the flags likewise. The sum ends in
+ * the upper half of its word, next to the TTL: see rewrite_fold().
+ */
+static inline void rewrite_put_ip4(uint8_t *ip, uint32_t first, uint32_t frag, uint32_t ttl_proto,
+                                   uint32_t total, uint16_t id, uint32_t src, uint32_t dst)
+{
+	const uint32_t w0 = first | __builtin_bswap32(total);
+	const uint32_t w1 = frag | id;
+	const uint64_t sum = (uint64_t)w0 + w1 + ttl_proto + src + dst;
+	const uint32_t w2 = (~rewrite_fold(rewrite_half(sum)) & 0xFFFF0000) | ttl_proto;
+
+	memcpy(ip, &w0, 4);
+	memcpy(ip + 4, &w1, 4);
+	memcpy(ip + 8, &w2, 4);
+	memcpy(ip + 12, &src, 4);
 	memcpy(ip + 16, &dst, 4);
 }
 
-static inline void rewrite_put_ip6(uint8_t *ip, const struct rewrite_header *h, uint16_t payload,
+static inline void rewrite_put_ip6(uint8_t *ip, uint32_t tos, uint32_t ttl, uint16_t payload,
                                    uint32_t label, const struct leg *leg)
 {
-	be32_store(ip, 6u << 28 | h->tos << 20 | label);
-	be32_store(ip + 4, (uint32_t)payload << 16 | 17u << 8 | h->ttl);
+	be32_store(ip, 6u << 28 | tos << 20 | label);
+	be32_store(ip + 4, (uint32_t)payload << 16 | 17u << 8 | ttl);
 	memcpy(ip + 8, leg->src, 16);
 	memcpy(ip + 24, leg->dst, 16);
 }
@@ -251,14 +259,6 @@ static inline unsigned rewrite_put_eth(uint8_t *eth, const struct adjacency *a, 
 	return (unsigned)(to >> 48 & 0xFF);
 }
 
-/* Of the addresses, ports, lengths: one's complement sum folded, complement, never 0 (UDP). */
-static inline uint16_t rewrite_udp_sum(uint16_t old, uint64_t change)
-{
-	const uint16_t sum = (uint16_t)~fast_fold(change + (uint16_t)~old);
-
-	return old == 0 ? 0 : sum == 0 ? 0xFFFF : sum;
-}
-
 /* What was behind the data goes away: apart so that the rest keeps its registers. */
 static __attribute__((noinline, unused)) uint64_t rewrite_trail(uint64_t sum, const uint8_t *trail,
                                                                 uint32_t len, uint32_t at)
@@ -292,10 +292,9 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	/* Where the new frame begins, from the old one. */
 	const int32_t start = (int32_t)data_at - (int32_t)(wrap_len + REWRITE_UDP + REWRITE_ETH +
 	                                                   rewrite_ip_len(out6));
-	struct rewrite_header h = rewrite_header_of(ip, in6);
 	uint32_t limit = a->mtu;
 
-	if (!in6 && out6 && !h.df && limit > w->dp->cfg->fragment_mtu)
+	if (!in6 && out6 && limit > w->dp->cfg->fragment_mtu && !(ip[6] & REWRITE_DF))
 		limit = w->dp->cfg->fragment_mtu; /* TURN-141 */
 	if (__builtin_expect(ip_len > limit, 0))
 		return REWRITE_SLOW;
@@ -304,18 +303,29 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	if (out == WRAP_INDICATION &&
 	    (uint32_t)((int32_t)m->data_off + start) + REWRITE_ETH + ip_len > m->buf_len)
 		return REWRITE_SLOW;
-	const bool keep_ttl = !in6 && !out6 && w->keep_ttl;
-
-	if (__builtin_expect(h.ttl <= 1 && !keep_ttl, 0))
-		return in6 || out6 ? REWRITE_SLOW : REWRITE_TTL; /* TURN-134, TURN-135 */
-	h.ttl = keep_ttl ? 64 : h.ttl - 1;
-	if (!in6 && !out6)
-		h.df |= in == WRAP_INDICATION && p->dont_fragment ? REWRITE_DF : 0; /* TURN-131 */
-	else if (in6 && !out6)
-		h.df = ip_len > REWRITE_DF0_MAX ? REWRITE_DF : 0; /* TURN-142 */
 
 	/* Everything that goes away is read before anything is written. */
-	const uint16_t old = csum_load(udp + 6);
+	uint32_t ttl = in6 ? ip[7] : ip[8];
+
+	if (!in6 && !out6 && __builtin_expect(w->keep_ttl, 0))
+		ttl = 65;
+	if (__builtin_expect(ttl <= 1, 0))
+		return in6 || out6 ? REWRITE_SLOW : REWRITE_TTL; /* TURN-134, TURN-135 */
+	ttl--;
+	/* As they lie in an IPv4 header, version and header length before TOS. */
+	const uint32_t tos = !in6    ? fast_load16(ip)
+	                     : !out6 ? 0x45u | (uint32_t)(uint8_t)(be16_load(ip) >> 4) << 8
+	                             : (uint32_t)(uint8_t)(be16_load(ip) >> 4) << 8;
+	uint32_t frag = 0;
+
+	if (!in6 && !out6) {
+		frag = rewrite_load32(ip + 4) & REWRITE_DF << 16;
+		if (in == WRAP_INDICATION && p->dont_fragment)
+			frag = REWRITE_DF << 16; /* TURN-131 */
+	} else if (in6 && !out6) {
+		frag = ip_len > REWRITE_DF0_MAX ? REWRITE_DF << 16 : 0; /* TURN-142 */
+	}
+	const uint32_t old = csum_load(udp + 6);
 	const uint32_t trail = p->payload - (data_at - body) - data_len;
 	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
 
@@ -323,19 +333,18 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	 * Lengths, all in one number: UDP's counts twice, ChannelData's once. Four times 65,535 is
 	 * nothing here and keeps it positive; swapped as one word its halves are swapped each.
 	 */
-	int32_t lengths = 4 * 0xFFFF + 2 * (int32_t)(udp_len - REWRITE_UDP - p->payload);
+	uint32_t lengths = 4 * 0xFFFF + 2 * (udp_len - REWRITE_UDP - p->payload);
 
 	if (in == WRAP_CHANNEL && ready) /* the number is in the delta */
-		lengths -= (int32_t)data_len;
+		lengths -= data_len;
 	else if (in == WRAP_INDICATION && data_at - body == REWRITE_SEND4)
 		sum = rewrite_sub_send4(sum, frame + body);
 	else if (in != WRAP_NONE)
 		sum = csum_sub(sum, frame + body, data_at - body);
 	if (out == WRAP_CHANNEL && ready)
-		lengths += (int32_t)data_len;
-	sum += __builtin_bswap32((uint32_t)lengths);
+		lengths += data_len;
 	if (in != WRAP_NONE && __builtin_expect(trail != 0, 0))
-		sum = rewrite_trail(sum, frame + data_at + data_len, trail, data_len);
+		sum = rewrite_half(rewrite_trail(sum, frame + data_at + data_len, trail, data_len));
 
 	uint8_t *const eth = frame + start;
 	uint8_t *const new_ip = eth + REWRITE_ETH;
@@ -353,15 +362,25 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		for (unsigned i = 0; i < pad; i++)
 			wrap[wrap_len + data_len + i] = 0;
 	}
-	const uint64_t u = leg->ports | (uint64_t)__builtin_bswap32(udp_len) << 16 |
-	                   (uint64_t)rewrite_udp_sum(old, sum) << 48;
+	const uint32_t half = ready ? (uint32_t)sum : rewrite_half(sum);
+	const uint32_t change = rewrite_carry(__builtin_bswap32(lengths), half);
+	uint32_t udp_sum = ~rewrite_fold(rewrite_carry(change, (uint16_t)~old)) & 0xFFFF0000;
 
-	memcpy(new_udp, &u, 8);
+	/* UDP's sum is never 0, unless there is none. */
+	if (__builtin_expect(udp_sum == 0, 0))
+		udp_sum = 0xFFFF0000;
+	if (__builtin_expect(old == 0, 0))
+		udp_sum = 0;
+	const uint32_t udp_word = udp_sum | rewrite_be((uint16_t)udp_len);
+
+	memcpy(new_udp, &leg->ports, 4);
+	memcpy(new_udp + 4, &udp_word, 4);
 	if (out6)
-		rewrite_put_ip6(new_ip, &h, (uint16_t)udp_len, rewrite_flow_label(w->secret, leg),
-		                leg);
+		rewrite_put_ip6(new_ip, tos >> 8, ttl, (uint16_t)udp_len,
+		                rewrite_flow_label(w->secret, leg), leg);
 	else
-		rewrite_put_ip4(new_ip, &h, (uint16_t)ip_len, w->ip_id++, leg);
+		rewrite_put_ip4(new_ip, tos, frag, ttl | 17u << 8, ip_len, w->ip_id++,
+		                rewrite_load32(leg->src + 12), rewrite_load32(leg->dst + 12));
 	if (!in6 && out6 && __builtin_expect(old == 0, 0)) /* DEMUX-073 */
 		csum_store(new_udp + 6,
 		           csum_udp(leg->src, leg->dst, 16, new_udp, (uint16_t)udp_len));

@@ -58,6 +58,22 @@ void worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m)
 		flush_port(w, port);
 }
 
+void worker_send_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n)
+{
+	struct worker_tx *const tx = &w->tx[port];
+
+	while (n > 0) {
+		const unsigned room = WORKER_BURST - tx->n, some = n < room ? n : room;
+
+		memcpy(tx->m + tx->n, m, some * sizeof(*m));
+		tx->n = (uint16_t)(tx->n + some);
+		m += some;
+		n -= some;
+		if (tx->n == WORKER_BURST)
+			flush_port(w, port);
+	}
+}
+
 void worker_flush(struct worker *w)
 {
 	for (unsigned i = 0; i < w->dp->n_ports; i++)

@@ -87,6 +87,8 @@ void worker_burst(struct worker *w, const struct port *port, struct rte_mbuf **r
  * what is lost, besides the outcome the frame already has. tx.c.
  */
 void worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m);
+/* The same for several, in their order. */
+void worker_send_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n);
 void worker_flush(struct worker *w);
 
 /* `n` unpredictable octets; at most WORKER_RANDOM. */

@@ -18,6 +18,20 @@
 enum { ABI_MAJOR = 1, ABI_MINOR = 0, ABI_LINE = 64 };
 
 /*
+ * A counter's owner adds to it: others see it whole, before or after. A relaxed load and store, in
+ * one instruction where there is one; no locked one.
+ */
+static inline void abi_count(_Atomic uint64_t *count, uint64_t n)
+{
+#if defined(__x86_64__)
+	__asm__("addq %1, %0" : "+m"(*(uint64_t *)(uintptr_t)count) : "er"(n) : "cc");
+#else
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n,
+	                      memory_order_relaxed);
+#endif
+}
+
+/*
  * The hello, over the data plane's SOCK_SEQPACKET socket (run-dir/dataplane.sock), after
  * SO_PEERCRED. Three messages, each one struct hello of exactly this size:
  *

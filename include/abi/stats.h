@@ -121,9 +121,7 @@ extern const struct stat_name stat_names[STAT_COUNT]; /* stats.c */
 /* Owner only: a relaxed load and store, no locked instruction. */
 static inline void stat_add(struct stats *s, enum stat_id id, uint64_t n)
 {
-	const uint64_t now = atomic_load_explicit(&s->count[id], memory_order_relaxed);
-
-	atomic_store_explicit(&s->count[id], now + n, memory_order_relaxed);
+	abi_count(&s->count[id], n);
 }
 
 /* Any process: never torn, not a consistent snapshot. */

@@ -30,6 +30,12 @@ void worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m)
 		rte_pktmbuf_free(m);
 }
 
+void worker_send_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		worker_send(w, port, m[i]);
+}
+
 void worker_flush(struct worker *w)
 {
 	(void)w;
