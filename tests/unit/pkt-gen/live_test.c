@@ -1,5 +1,5 @@
 /* Mirrors pkt-gen/live.c. */
-#include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -77,18 +77,29 @@ static struct terminal *terminal(unsigned short columns)
 	int slave;
 
 	CHECK(openpty(&t->master, &slave, NULL, NULL, &size) == 0, "a terminal");
-	fcntl(t->master, F_SETFL, O_NONBLOCK);
 	t->out = fdopen(slave, "w");
 	setenv("TERM", "xterm", 1);
 	return t;
 }
 
-/* What was written since the last time. */
+/* What was written since the last time: a mark behind it says when all of it is here. */
 static const char *shown(struct terminal *t)
 {
-	const ssize_t n = read(t->master, t->text, sizeof(t->text) - 1);
+	struct pollfd p = { .fd = t->master, .events = POLLIN };
+	size_t len = 0;
 
-	t->text[n > 0 ? n : 0] = '\0';
+	fputc('\005', t->out);
+	fflush(t->out);
+	while (len + 1 < sizeof(t->text) && poll(&p, 1, 5000) > 0) {
+		const ssize_t n = read(t->master, t->text + len, sizeof(t->text) - 1 - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (t->text[len - 1] == '\005')
+			break;
+	}
+	CHECK(len > 0 && t->text[len - 1] == '\005', "all of it came");
+	t->text[len > 0 ? len - 1 : 0] = '\0';
 	return t->text;
 }
 
