@@ -7,7 +7,7 @@
  * A client has one transaction at a time; what runs in parallel are the clients. Timers tick in
  * milliseconds and never fire early.
  *
- * Memory     Sized at the start: 148 octets a client and 4 a peer, and 68 a client where each has
+ * Memory     Sized at the start: 124 octets a client and 4 a peer, and 68 a client where each has
  *            its own name or password. Only nonces longer than FLEET_NONCE_INLINE are put on the
  *            heap, when a server turns out to use such. A transaction id names its client, so an
  *            answer finds it without a search.

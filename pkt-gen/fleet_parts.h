@@ -83,7 +83,7 @@ struct client {
 		uint8_t *heap; /* nonce_len > FLEET_NONCE_INLINE */
 	} nonce;
 };
-static_assert(sizeof(struct client) <= 136, "what fleet.h says");
+static_assert(sizeof(struct client) == 112, "what fleet.h says");
 
 /* How messages are signed, by what the server offers. */
 enum key_kind { KEY_SHA1, KEY_SHA256_MD5, KEY_SHA256 };
