@@ -25,8 +25,8 @@ static int check_server(const struct options *o)
 		                   "must be given with an IPv%u address, as in --server %s",
 		                   o->client_family,
 		                   o->client_family == 4 ? "198.18.0.1:3478" : "[fd00::1]:3478");
-	if (o->clients == 0)
-		return 0;
+	if ((o->clients == 0 || o->replay != NULL) && o->user == NULL)
+		return 0; /* no allocation of ours */
 	if (o->user == NULL)
 		return option_fail("user", "must be given; every allocation is authenticated");
 	if ((o->password == NULL) == (o->rest_secret == NULL))

@@ -164,7 +164,7 @@ const struct option_row option_rows[] = {
 	{ "live", OPTION_FLAG, AT(live), 0, 0, NULL, NULL, NULL,
 	  "A live view on standard error even if that is no terminal", false },
 	{ "quiet", OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, NULL,
-	  "No live view, and no lines of the log but warnings", false },
+	  "No live view", false },
 	{ "help", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "This, and the end", false },
 	{ "version", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "Version, and the end", false },
 	{ "manual", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "The manual page as troff, and the end",

@@ -191,7 +191,7 @@ bool run_setup(struct run *r)
 	}
 	if (!find_server(r))
 		return false;
-	return o->clients == 0 || set_fleet_up(r);
+	return r->n_bindings == 0 || set_fleet_up(r);
 }
 
 static void leave(struct run *r, void *arg)
