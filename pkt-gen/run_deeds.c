@@ -45,7 +45,8 @@ static int trial(struct run *r, const char *what, double pps, double seconds, st
 
 	r->what = what;
 	rc = trial_run(r->crew, &t, out);
-	report_add_trial(r->report, out);
+	if (r->options->storm == NULL) /* a storm's stand beside it */
+		report_add_trial(r->report, out);
 	judge(r, &out->tally);
 	if (rc != 0)
 		run_fail(r, "interrupted");
@@ -63,12 +64,6 @@ static double rate_of(const struct run *r)
 	case RATE_CALLS: return (double)r->calls * r->ways * o->profile.pps;
 	default: return 0;
 	}
-}
-
-static struct report_trial last_trial(const struct run *r)
-{
-	return r->report->n_trials > 0 ? r->report->trials[r->report->n_trials - 1]
-	                               : (struct report_trial){ 0 };
 }
 
 /* --- latency --- */
@@ -201,39 +196,39 @@ static bool storm_is_done(struct run *r)
 	return storm_done(r->storm);
 }
 
+static struct report_trial storm_trial(struct run *r, const char *what)
+{
+	struct report_trial t = { 0 };
+	struct outcome out;
+
+	if (r->calls == 0 || run_stopped())
+		return t;
+	trial(r, what, rate_of(r), r->options->duration_s, &out);
+	t = report_trial(&out);
+	outcome_free(&out);
+	return t;
+}
+
 /* Media alone, media and storm, media alone again. */
 static void do_storm(struct run *r)
 {
 	const struct options *o = r->options;
-	struct report_trial before = { 0 }, during = { 0 }, after = { 0 };
-	struct outcome out;
+	struct report_trial before, during, after;
 
 	r->progress = -1;
-	if (r->calls > 0) {
-		trial(r, "media before the storm", rate_of(r), o->duration_s, &out);
-		before = last_trial(r);
-		outcome_free(&out);
-	}
+	before = storm_trial(r, "media before the storm");
 	run_ask(r, make_storm, NULL);
 	if (r->storm == NULL) {
 		run_fail(r, "there is no such storm, or it cannot be made: %s", o->storm);
 		return;
 	}
-	if (r->calls > 0 && !run_stopped()) {
-		trial(r, "media in the storm", rate_of(r), o->duration_s, &out);
-		during = last_trial(r);
-		outcome_free(&out);
-	} else {
+	during = storm_trial(r, "media in the storm");
+	if (r->calls == 0)
 		wait_with_view(r, "storm", o->duration_s, NULL);
-	}
 	run_ask(r, stop_storm, NULL);
 	wait_with_view(r, "the storm takes its leave", DONE_MS / 1e3, storm_is_done);
 	run_ask(r, drop_storm, NULL);
-	if (r->calls > 0 && !run_stopped()) {
-		trial(r, "media after the storm", rate_of(r), o->duration_s, &out);
-		after = last_trial(r);
-		outcome_free(&out);
-	}
+	after = storm_trial(r, "media after the storm");
 	r->report->has_storm = true;
 	r->report->storm.before = before;
 	r->report->storm.during = during;
