@@ -421,5 +421,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (r.seen[find_row("find", 4) - option_rows] > 0 &&
 	    r.seen[find_row("find-capacity", 13) - option_rows] > 0)
 		return option_fail("find-capacity", "goes not with --find: one search at a time");
+	/* A search looks for the rate; one that is given is where it ends. */
+	if (o->find != FIND_NOTHING && r.seen[find_row("rate", 4) - option_rows] == 0)
+		o->rate_kind = RATE_MAX;
 	return options_check(o);
 }

@@ -108,7 +108,7 @@ const struct option_row option_rows[] = {
 	{ "rate", OPTION_RATE, 0, 0, 0, NULL, "RATE", "1kpps",
 	  "All streams together: 100kpps, 1.5Mpps, 2Gbps (of payload), 500calls (of a profile with "
 	  "a rate "
-	  "of its own), or max",
+	  "of its own), or max; a search goes no higher",
 	  false },
 	{ "duration", OPTION_NUMBER, AT(duration_s), 0.1, 86400, NULL, "SECONDS", "5",
 	  "How long a trial sends", false },
@@ -163,8 +163,7 @@ const struct option_row option_rows[] = {
 	  "Every frame as pcapng; for looking, not for measuring", false },
 	{ "live", OPTION_FLAG, AT(live), 0, 0, NULL, NULL, NULL,
 	  "A live view on standard error even if that is no terminal", false },
-	{ "quiet", OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, NULL,
-	  "No live view", false },
+	{ "quiet", OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, NULL, "No live view", false },
 	{ "help", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "This, and the end", false },
 	{ "version", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "Version, and the end", false },
 	{ "manual", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "The manual page as troff, and the end",

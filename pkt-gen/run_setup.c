@@ -145,6 +145,8 @@ static struct fleet *make_fleet(struct run *r)
 		                          .window = o->setup_window,
 		                          .rto_ms = 500,
 		                          .seed = o->seed ^ run_now_ns(),
+		                          /* A run that was killed may have left its own. */
+		                          .mismatch = FLEET_MISMATCH_DELETE,
 		                          .client_at = client_at,
 		                          .peer_at = peer_at,
 		                          .arg = r };

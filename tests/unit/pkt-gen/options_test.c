@@ -330,6 +330,18 @@ static void test_bad_together(void)
 		refuses(rows[i][0], rows[i][1]);
 }
 
+/* The default rate is no bound of a search, a given one is. */
+static void test_search_rate(void)
+{
+	struct line *l = takes(BASE SERVER "--find ndr");
+
+	CHECK(l->o.rate_kind == RATE_MAX, "none");
+	forget(l);
+	l = takes(BASE SERVER "--find ndr --rate 5kpps");
+	CHECK(l->o.rate_kind == RATE_PPS && l->o.rate == 5000, "the one that was given");
+	forget(l);
+}
+
 static void test_good_together(void)
 {
 	static const char *const rows[] = {
@@ -435,6 +447,7 @@ int main(void)
 		{ "bad values", test_bad_values },
 		{ "what goes not together", test_bad_together },
 		{ "what goes together", test_good_together },
+		{ "rate of a search", test_search_rate },
 		{ "secrets", test_secrets },
 		{ "help and manual", test_told },
 		CU_TEST_INFO_NULL,
