@@ -22,7 +22,7 @@
  * What to do  (nothing: one trial) --find ndr|pdr --find-capacity --latency (at 10, 50, 90 % of
  * what was found or of --rate) --bias (back to back, port to port) --storm NAME --storm-rate
  *             --storm-seed --replay FILE --replay-speed X
- *             --trial S --precision P --loss L (ratio of PDR) --budget S
+ *             --trial S --precision P --loss L (ratio of PDR) --p99 MS --budget S
  * Output      --json FILE (- is stdout) --html FILE --record FILE --live --quiet
  */
 #pragma once
@@ -86,6 +86,7 @@ struct options {
 	const char *replay;
 	double replay_speed;
 	double trial_s, precision, loss, budget_s;
+	double p99_ms; /* of a call, for --find-capacity; 0: any */
 
 	const char *json, *html, *record;
 	bool live, quiet, poll; /* poll: never sleep */

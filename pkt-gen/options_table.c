@@ -23,7 +23,6 @@ static const struct option_choice finds[] = { { "ndr", FIND_NDR },
 	                                      { NULL, 0 } };
 static const struct option_choice orders[] = { { "random", 0 }, { "round", 1 }, { NULL, 0 } };
 
-/* clang-format off: one option a row. */
 const struct option_row option_rows[] = {
 	{ .doc = "Where" },
 	{ "port", OPTION_DEVICE, 0, 0, 0, NULL, "DEVICE", NULL,
@@ -148,8 +147,10 @@ const struct option_row option_rows[] = {
 	  "Length of the last trials of a search, and of latency trials", false },
 	{ "precision", OPTION_NUMBER, AT(precision), 0.0001, 0.5, NULL, "RATIO", "0.01",
 	  "Width of the interval at which a search ends", false },
-	{ "loss", OPTION_NUMBER, AT(loss), 0, 0.5, NULL, "RATIO", "0.005", "Loss that pdr allows",
-	  false },
+	{ "loss", OPTION_NUMBER, AT(loss), 0, 0.5, NULL, "RATIO", "0.005",
+	  "Loss that pdr and a call allow", false },
+	{ "p99", OPTION_NUMBER, AT(p99_ms), 0, 10000, NULL, "MS", "0",
+	  "Latency that 99 % of a call's packets have to keep for --find-capacity; 0: any", false },
 	{ "budget", OPTION_NUMBER, AT(budget_s), 0, 86400, NULL, "SECONDS", "0",
 	  "A search ends after so long; 0: when it has found", false },
 
@@ -169,7 +170,6 @@ const struct option_row option_rows[] = {
 	{ "manual", OPTION_SAY, 0, 0, 0, NULL, NULL, NULL, "The manual page as troff, and the end",
 	  false },
 };
-/* clang-format on */
 const unsigned option_n_rows = sizeof(option_rows) / sizeof(option_rows[0]);
 
 bool option_is_section(const struct option_row *row)

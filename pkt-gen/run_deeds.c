@@ -1,9 +1,10 @@
 /* What a run is for: trials, searches, storms, replays. */
 #include <stdlib.h>
 
+#include "pkt-gen/capacity.h"
 #include "pkt-gen/run_parts.h"
 
-enum { SEARCH_TRIALS_MAX = 60, DONE_MS = 10000, TURN_MS = 50 };
+enum { SEARCH_TRIALS_MAX = 60, CAPACITY_TRIALS_MAX = 40, DONE_MS = 10000, TURN_MS = 50 };
 static const unsigned percents[] = { 10, 50, 90 };
 
 /* --- one trial --- */
@@ -153,6 +154,68 @@ static void do_find(struct run *r)
 	search_free(s);
 }
 
+/* Lets as many stand as the step asks for, and all that is asked for send. */
+static bool run_step(struct run *r, const struct capacity_step *step, struct capacity_result *out)
+{
+	const struct options *o = r->options;
+	struct outcome trial_out;
+	char what[64];
+
+	*out = (struct capacity_result){ 0 };
+	if (r->fleet != NULL && r->grown < o->clients)
+		run_grow(r, (step->calls + o->peers - 1) / o->peers, &out->code);
+	run_streams_make(r);
+	out->calls = run_streams_use(r, step->calls);
+	if (out->calls == 0 || run_stopped())
+		return !run_stopped();
+	snprintf(what, sizeof(what), "%u calls", out->calls);
+	if (trial(r, what, (double)out->calls * r->ways * o->profile.pps, step->seconds,
+	          &trial_out) == 0) {
+		out->sent_pps = trial_out.sent_pps;
+		out->loss = tally_loss(&trial_out.tally);
+		out->p99_us = report_latency(trial_out.tally.latency).p99;
+		out->bound = trial_out.generator_bound;
+	}
+	outcome_free(&trial_out);
+	return !run_stopped();
+}
+
+static void do_capacity(struct run *r)
+{
+	const struct options *o = r->options;
+	const struct capacity_config cfg = { .most = r->n_bindings,
+		                             .loss = o->loss,
+		                             .p99_us = o->p99_ms * 1000,
+		                             .first_s = o->trial_s < 0.5 ? o->trial_s : 0.5,
+		                             .final_s = o->trial_s,
+		                             .precision = o->precision,
+		                             .trials_max = CAPACITY_TRIALS_MAX,
+		                             .budget_s = o->budget_s };
+	static char said[128];
+	struct capacity *c = capacity_new(&cfg);
+	struct capacity_step step;
+	struct capacity_result result;
+	struct capacity_answer found;
+
+	if (c == NULL) {
+		run_fail(r, "no memory for a search");
+		return;
+	}
+	while (!run_stopped() && capacity_next(c, &step)) {
+		r->progress = capacity_progress(c, &r->left_s);
+		if (run_step(r, &step, &result))
+			capacity_told(c, &result);
+	}
+	found = capacity_answer(c);
+	r->report->has_capacity = true;
+	r->report->calls = found.calls;
+	r->report->calls_pps = found.pps;
+	r->report->calls_loss = found.loss;
+	r->report->calls_p99_us = found.p99_us;
+	r->report->capacity_end = capacity_said(&found, said, sizeof(said));
+	capacity_free(c);
+}
+
 static void make_storm(struct run *r, void *arg)
 {
 	const struct storm_field field = run_storm_field(r);
@@ -280,6 +343,10 @@ void run_deeds(struct run *r)
 	crew_on_tick(r->crew, tick, r);
 	if (o->replay != NULL) {
 		do_replay(r);
+		return;
+	}
+	if (o->find == FIND_CAPACITY) {
+		do_capacity(r);
 		return;
 	}
 	if (r->n_bindings > 0 && (run_streams_make(r) == 0 || run_streams_use(r, want) == 0)) {

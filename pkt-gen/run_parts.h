@@ -58,6 +58,8 @@ struct run {
 	char user[RUN_CREDENTIAL_MAX], password[RUN_CREDENTIAL_MAX];
 	const char *what; /* is being done; for the live view */
 	double progress, left_s;
+	uint32_t grown; /* clients that were told to stand */
+	uint32_t made;  /* bindings whose streams were compiled, or do not stand */
 	uint32_t calls; /* bindings that send */
 };
 
@@ -82,12 +84,17 @@ struct storm_field run_storm_field(struct run *r);
 
 /* Neighbours, then the fleet: false after run_fail(). */
 bool run_setup(struct run *r);
+/*
+ * Lets clients up to the first n have their allocations; those that do, stand. false: none does.
+ * *code: with what most of the others were refused, 0: with no answer.
+ */
+bool run_grow(struct run *r, uint32_t n, unsigned *code);
 /* Refresh of zero for all, unless hurried. */
 void run_teardown(struct run *r);
 
 /* --- run_streams.c: main, engines at rest --- */
 
-/* Compiles a stream for each way of each binding that stands. How many bindings do. */
+/* Compiles a stream for each way of each binding of clients that stands. How many bindings do. */
 uint32_t run_streams_make(struct run *r);
 /* Only the first n bindings that stand send. How many that are. */
 uint32_t run_streams_use(struct run *r, uint32_t n);

@@ -99,24 +99,37 @@ static bool find_server(struct run *r)
 static void begin(struct run *r, void *arg)
 {
 	r->fleet = arg;
-	fleet_go(r->fleet, FLEET_UP, 0, r->options->clients, run_now_ns());
 }
 
-static void say_failed(struct run *r, const struct fleet_counts *c)
+static void send_out(struct run *r, void *arg)
+{
+	const uint32_t *n = arg;
+
+	fleet_go(r->fleet, FLEET_UP, r->grown, *n - r->grown, run_now_ns());
+}
+
+/* What most were refused with; 0: with nothing. */
+static unsigned worst_of(const struct fleet_counts *c)
 {
 	unsigned worst = 0;
 
 	for (unsigned code = 1; code < sizeof(c->error) / sizeof(c->error[0]); code++)
-		if (c->error[code] > c->error[worst])
+		if (c->error[code] > (worst != 0 ? c->error[worst] : 0))
 			worst = code;
+	return worst;
+}
+
+static void say_failed(struct run *r, const struct fleet_counts *c)
+{
+	const unsigned worst = worst_of(c);
+
 	if (worst != 0)
 		run_fail(r, "%llu of %u clients failed; the server said %u to %llu requests",
-		         (unsigned long long)c->failed, r->options->clients, worst,
+		         (unsigned long long)c->failed, r->grown, worst,
 		         (unsigned long long)c->error[worst]);
 	else
 		run_fail(r, "%llu of %u clients failed; %llu requests were never answered",
-		         (unsigned long long)c->failed, r->options->clients,
-		         (unsigned long long)c->timeouts);
+		         (unsigned long long)c->failed, r->grown, (unsigned long long)c->timeouts);
 }
 
 static void note_setup(struct run *r)
@@ -157,26 +170,43 @@ static struct fleet *make_fleet(struct run *r)
 static bool set_fleet_up(struct run *r)
 {
 	struct fleet *f = make_fleet(r);
-	const uint64_t began = run_now_ns();
-	const struct tally none = { 0 };
-	const struct fleet_counts *c;
+	unsigned code;
 
 	if (f == NULL) {
 		run_fail(r, "no memory for %u clients", r->options->clients);
 		return false;
 	}
 	run_ask(r, begin, f);
-	c = fleet_counts(f);
+	if (r->options->find == FIND_CAPACITY)
+		return true; /* as many as it asks for, step by step */
+	return run_grow(r, r->options->clients, &code);
+}
+
+bool run_grow(struct run *r, uint32_t n, unsigned *code)
+{
+	const struct fleet_counts *c = fleet_counts(r->fleet);
+	const uint64_t began = run_now_ns(), failed = c->failed;
+	const uint32_t from = r->grown;
+	const struct tally none = { 0 };
+
+	if (n > r->options->clients)
+		n = r->options->clients;
+	if (n > from) {
+		run_ask(r, send_out, &n);
+		r->grown = n;
+	}
 	while ((c->waiting > 0 || c->under_way > 0) && !run_stopped()) {
-		const double done = (double)(c->ready + c->failed) / r->options->clients;
+		const double done =
+			n > from ? 1 - (double)(c->waiting + c->under_way) / (n - from) : 1;
 		const double s = (double)(run_now_ns() - began) / 1e9;
 
 		live_show(r->live, "allocating", &none, s, done, done > 0.02 ? s / done - s : 0);
 		run_nap(TURN_MS);
 	}
 	note_setup(r);
-	if (c->failed > 0)
+	if (c->failed > failed && r->options->find != FIND_CAPACITY)
 		say_failed(r, c);
+	*code = worst_of(c);
 	return c->ready > 0;
 }
 
@@ -199,7 +229,7 @@ bool run_setup(struct run *r)
 static void leave(struct run *r, void *arg)
 {
 	(void)arg;
-	fleet_go(r->fleet, FLEET_DOWN, 0, r->options->clients, run_now_ns());
+	fleet_go(r->fleet, FLEET_DOWN, 0, r->grown, run_now_ns());
 }
 
 static void forget(struct run *r, void *arg)
@@ -218,7 +248,7 @@ void run_teardown(struct run *r)
 
 	if (r->fleet == NULL)
 		return;
-	if (!run_hurried())
+	if (!run_hurried() && r->grown > 0)
 		run_ask(r, leave, NULL);
 	while (!run_hurried()) {
 		const struct fleet_counts *c = fleet_counts(r->fleet);

@@ -193,10 +193,11 @@ static bool make(struct run *r, struct hops *h, uint32_t b, unsigned way)
 
 uint32_t run_streams_make(struct run *r)
 {
+	const uint32_t end = r->fleet != NULL ? r->grown * r->options->peers : r->n_bindings;
 	struct hops *h = calloc(1, sizeof(*h));
 	uint32_t n = 0;
 
-	for (uint32_t b = 0; b < r->n_bindings && h != NULL && !run_stopped(); b++) {
+	for (uint32_t b = r->made; b < end && h != NULL && !run_stopped(); b++) {
 		bool stands = true;
 
 		for (unsigned way = 0; way < r->ways && stands; way++)
@@ -205,14 +206,14 @@ uint32_t run_streams_make(struct run *r)
 		for (unsigned way = 0; way < r->ways; way++) {
 			struct stream *s = &r->streams->out[b * r->ways + way];
 
-			s->idle = !stands;
+			s->idle = 1;
 			s->reserved = stands;
 		}
-		n += stands;
-		if (!stands && !r->report->ok && r->options->setup != SETUP_TURN)
-			break;
+		r->made = b + 1;
 	}
 	free(h);
+	for (uint32_t b = 0; b < r->made; b++)
+		n += r->streams->out[b * r->ways].reserved;
 	return n;
 }
 
@@ -220,7 +221,7 @@ uint32_t run_streams_use(struct run *r, uint32_t n)
 {
 	uint32_t used = 0;
 
-	for (uint32_t b = 0; b < r->n_bindings; b++) {
+	for (uint32_t b = 0; b < r->made; b++) {
 		const bool use = r->streams->out[b * r->ways].reserved && used < n;
 
 		for (unsigned way = 0; way < r->ways; way++)

@@ -118,7 +118,7 @@ static void test_every_option(void)
 	              "--lifetime 777 --setup-rate 12.5 --setup-window 9 --old-channels "
 	              "--direction both --wrap mixed --size audio --rate 500calls "
 	              "--duration 7.5 --drain 0 --order round --no-check --find pdr --latency "
-	              "--trial 3 --precision 0.02 --loss 0.001 --budget 60 "
+	              "--trial 3 --precision 0.02 --loss 0.001 --p99 30 --budget 60 "
 	              "--json - --html r.html --record r.pcapng --live --quiet "
 	              "--storm-rate 50 --storm-seed 18446744073709551615 --replay-speed 2");
 	const struct options *o = &l->o;
@@ -142,7 +142,8 @@ static void test_every_option(void)
 	CHECK(o->duration_s == 7.5 && o->drain_s == 0, "times");
 	CHECK(o->round_robin && o->no_check && o->poll && o->live && o->quiet, "flags");
 	CHECK(o->find == FIND_PDR && o->latency && o->trial_s == 3, "search");
-	CHECK(o->precision == 0.02 && o->loss == 0.001 && o->budget_s == 60, "search's ends");
+	CHECK(o->precision == 0.02 && o->loss == 0.001 && o->budget_s == 60 && o->p99_ms == 30,
+	      "search's ends");
 	CHECK(strcmp(o->json, "-") == 0 && strcmp(o->html, "r.html") == 0 &&
 	              strcmp(o->record, "r.pcapng") == 0,
 	      "files");
@@ -252,6 +253,7 @@ static void test_bad_values(void)
 		{ BASE "--trial 0", "--trial: '0' is not a number from 0.1" },
 		{ BASE "--precision 0.6", "--precision: '0.6' is not a number from 0.0001 to 0.5" },
 		{ BASE "--loss 1", "--loss: '1' is not a number from 0 to 0.5" },
+		{ BASE "--p99 x", "--p99: 'x' is not a number from 0 to 10000" },
 		{ BASE "--budget 99999", "--budget: '99999' is not a number from 0 to 86400" },
 		{ BASE "--poll=yes", "--poll: 'yes' was given, but it takes no value" },
 		{ BASE "--clients 1 --clients 2", "--clients: was given twice" },
