@@ -194,6 +194,13 @@ int run(const struct options *o, int argc, char **argv)
 	struct run *r = calloc(1, sizeof(*r));
 	int rc = EXIT_CODE_RESOURCE;
 
+	if ((o->record != NULL && record_open == NULL) ||
+	    (o->replay != NULL && replay_open == NULL) ||
+	    (o->html != NULL && report_html == NULL)) {
+		fputs("turnpike-gen: this build has no --record, --replay or --html\n", stderr);
+		free(r);
+		return rc;
+	}
 	if (r == NULL)
 		return rc;
 	r->options = o;
