@@ -17,9 +17,15 @@ static uint32_t clamp_rows(uint64_t n)
 
 void flow_sizes(const struct config *cfg, uint32_t *rows, uint32_t *rows_wide)
 {
+	bool six = false;
+
+	for (unsigned i = 0; i < cfg->n_relays; i++)
+		six |= !addr_is4(&cfg->relays[i].addr);
 	/* An allocation, and on average three channels or permissions. */
 	*rows = clamp_rows((uint64_t)cfg->limit_allocations * 4);
-	*rows_wide = clamp_rows((uint64_t)cfg->limit_allocations * 2);
+	/* IPv6 peers need a relayed address of their family; a reload may still add one. */
+	*rows_wide =
+		clamp_rows(six ? (uint64_t)cfg->limit_allocations * 2 : cfg->limit_allocations / 8);
 }
 
 bool flow_rows_init(struct flow_table *t)
@@ -33,12 +39,7 @@ bool flow_rows_init(struct flow_table *t)
 	t->grave = calloc(t->n_grave, sizeof(*t->grave));
 	if (!t->meta || !t->free || !t->free_wide || !t->grave)
 		return false;
-	/* The lowest index is taken first. */
-	for (uint32_t i = t->n_rows; i > 0; i--)
-		t->free[t->n_free++] = i - 1;
-	for (uint32_t i = t->n_wide; i > 0; i--)
-		t->free_wide[t->n_free_wide++] = (i - 1) | ROW_WIDE;
-	return true;
+	return true; /* the lowest index is taken first; what was never taken is not written down */
 }
 
 void flow_rows_fini(struct flow_table *t)
@@ -54,11 +55,23 @@ static struct row_counts *foreign_of(struct flow_table *t, uint32_t row)
 	return row & ROW_WIDE ? &t->foreign_wide[row & ~ROW_WIDE] : &t->foreign[row];
 }
 
+static uint32_t take(struct flow_table *t, bool wide)
+{
+	if (wide && t->n_free_wide > 0)
+		return t->free_wide[--t->n_free_wide];
+	if (wide)
+		return t->fresh_wide < t->n_wide ? t->fresh_wide++ | ROW_WIDE : ROW_NONE;
+	if (t->n_free > 0)
+		return t->free[--t->n_free];
+	return t->fresh < t->n_rows ? t->fresh++ : ROW_NONE;
+}
+
 uint32_t flow_row_new(struct flow_table *t, bool wide)
 {
-	if (wide ? t->n_free_wide == 0 : t->n_free == 0)
+	const uint32_t row = take(t, wide);
+
+	if (row == ROW_NONE)
 		return ROW_NONE;
-	const uint32_t row = wide ? t->free_wide[--t->n_free_wide] : t->free[--t->n_free];
 	struct flow_meta *const m = flow_meta(t, row);
 	struct row *const r = flow_at(t, row);
 	struct row_counts *const f = foreign_of(t, row);

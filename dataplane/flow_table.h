@@ -71,8 +71,9 @@ struct flow_table {
 	const struct local_table *local;
 	struct flow_meta *meta; /* narrow rows, then wide ones */
 	uint32_t *free, *free_wide;
-	uint32_t n_free, n_free_wide;
-	struct flow_grave *grave; /* queue, one place for each row and some */
+	uint32_t n_free, n_free_wide; /* that were taken before */
+	uint32_t fresh, fresh_wide;   /* the first that never was */
+	struct flow_grave *grave;     /* queue, one place for each row and some */
 	uint32_t n_grave, grave_head, grave_tail, n_let_go;
 	uint32_t epoch, sweep;
 	bool syncing;

@@ -270,17 +270,18 @@ static bool make_indexes(struct turn_server *srv)
 {
 	uint64_t key[2];
 	const uint32_t n_alloc = srv->pool_alloc.n, n_peer = srv->pool_peer.n;
+	const uint32_t usual = srv->cfg->limit_allocations;
 
 	server_random(srv, key, sizeof(key));
 	const uint32_t n_reservation = srv->pool_reservation.n;
 	const uint32_t n_cred = srv->pool_cred.n, n_owner = srv->pool_owner.n;
 
 	/* Most allocations have a permission and a channel; a chain may be longer with more. */
-	return index_init(&srv->by_tuple, n_alloc, n_alloc, key) &&
-	       index_init(&srv->by_id, n_alloc, n_alloc, key) &&
-	       index_init(&srv->by_perm, n_peer, n_alloc, key) &&
-	       index_init(&srv->by_number, n_peer, n_alloc, key) &&
-	       index_init(&srv->by_peer, n_peer, n_alloc, key) &&
+	return index_init(&srv->by_tuple, n_alloc, usual, key) &&
+	       index_init(&srv->by_id, n_alloc, usual, key) &&
+	       index_init(&srv->by_perm, n_peer, usual, key) &&
+	       index_init(&srv->by_number, n_peer, usual, key) &&
+	       index_init(&srv->by_peer, n_peer, usual, key) &&
 	       index_init(&srv->by_token, n_reservation, n_reservation, key) &&
 	       index_init(&srv->by_name, n_cred, n_cred, key) &&
 	       index_init(&srv->by_userhash, n_cred, n_cred, key) &&
