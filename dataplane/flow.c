@@ -336,7 +336,9 @@ static enum flow_result set_allocation(struct flow_table *t, const struct cmd_fl
 	r->relay = c->relay;
 	r->relayed_port = htons(c->relayed_port);
 	m->kind = c->kind;
+	m->inline_free = 0;
 	m->deadline_s = c->deadline_s;
+	m->spilled = 0;
 	store_deadline(r, c->deadline_s);
 	set_flags(r, c, index, false, strict);
 	if (!flow_insert(t, k, index)) {
@@ -567,11 +569,15 @@ void flow_sync_begin(struct flow_table *t)
 
 bool flow_sync_end(struct flow_table *t, unsigned budget)
 {
-	const uint32_t n = t->n_rows + t->n_wide;
+	const uint32_t n = t->n_rows + t->fresh_wide;
 
 	if (!t->syncing)
 		return true;
 	for (; t->sweep < n && budget > 0; t->sweep++) {
+		if (t->sweep == t->fresh && t->fresh < t->n_rows) { /* those never taken */
+			t->sweep = t->n_rows - 1;
+			continue;
+		}
 		const uint32_t row =
 			t->sweep < t->n_rows ? t->sweep : (t->sweep - t->n_rows) | ROW_WIDE;
 		const struct flow_meta *const m = flow_meta(t, row);

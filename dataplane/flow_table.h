@@ -33,19 +33,27 @@ static_assert(sizeof(struct flow_bucket) == ABI_LINE, "a bucket is one line");
 /* What the writer knows of a row; never read by workers. */
 struct flow_meta {
 	uint64_t tag;
-	uint32_t parent;     /* allocation row; ROW_NONE: it is one itself */
-	uint32_t twin;       /* channel: its FLOW_BOUND_PEER row, TWIN_INLINE or ROW_NONE */
-	uint32_t next, prev; /* among the children of one allocation */
+	uint32_t parent; /* allocation row; ROW_NONE: it is one itself, or a twin */
 	uint32_t first_child;
-	uint32_t epoch;       /* of the last sync that set it */
-	uint32_t deadline_s;  /* allocation: its own, while the row's is the inline peer's */
-	uint32_t spilled;     /* allocation: how many FLOW_BOUND_PEER rows it has */
-	uint64_t inline_free; /* allocation: grace period after which the inline peer may be set; 0
-	                         now */
+	uint32_t epoch; /* of the last sync that set it */
 	uint8_t kind;
 	uint8_t state; /* enum flow_state */
 	uint8_t generation;
+	union {
+		struct {               /* of a channel or permission */
+			uint32_t twin; /* channel: its FLOW_BOUND_PEER row, TWIN_INLINE or ROW_NONE
+			                */
+			uint32_t next, prev; /* among the children of one allocation */
+		};
+		struct {                      /* of an allocation */
+			uint64_t inline_free; /* grace period after which the inline peer may be
+			                         set; 0 now */
+			uint32_t deadline_s;  /* its own, while the row's is the inline peer's */
+			uint32_t spilled;     /* how many FLOW_BOUND_PEER rows it has */
+		};
+	};
 };
+static_assert(sizeof(struct flow_meta) == 40, "there is one for each row");
 
 enum flow_state { FLOW_FREE, FLOW_LIVE, FLOW_DYING };
 #define TWIN_INLINE UINT32_C(0xFFFFFFFE)
