@@ -172,6 +172,16 @@ static unsigned long memory_mib(const struct config *cfg)
 	return (unsigned long)(octets >> 20) + 1;
 }
 
+/* It shares its memory with the other side, which takes eight pieces at most. */
+static bool shares_memory(const struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->n_ports; i++)
+		if (cfg->ports[i].kind == DEVICE_VDEV &&
+		    strncmp(cfg->ports[i].device, "net_virtio_user", 15) == 0)
+			return true;
+	return false;
+}
+
 /* Adds the memory arguments. */
 static int choose_memory(const struct config *cfg, struct args *a)
 {
@@ -181,6 +191,8 @@ static int choose_memory(const struct config *cfg, struct args *a)
 	on_hugepages = cfg->hugepages != HUGEPAGES_OFF && have >= need;
 	if (on_hugepages) {
 		arg(a, "--in-memory");
+		if (shares_memory(cfg))
+			arg(a, "--single-file-segments");
 		log_info("dataplane", "memory", "kind=hugepages need_mib=%lu free_mib=%lu", need,
 		         have);
 		return EXIT_CODE_OK;
