@@ -86,6 +86,7 @@ GOALS = [
     Goal(16, "authenticated Allocate in process", value("alloc.inproc"), ">=", 1, "M/s"),
     Goal(17, "allocations end to end", value("alloc.e2e"), ">=", 150000, "1/s"),
     Goal(17, "of coturn", ratio("alloc.e2e", "coturn"), ">=", 50),
+    Goal(17, "the same over memif, up to 1 M", value("scale.setup.1m"), ">=", 150000, "1/s"),
     Goal(18, "HMAC-SHA1 verify", value("hmac.verify"), "<=", 200, "ns"),
     Goal(18, "of a new context a message", ratio("hmac.verify", "evp_new"), "<=", 1 / 6),
     Goal(19, "Binding over rings", value("binding.r1"), ">=", 8, "Mpps"),

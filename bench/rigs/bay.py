@@ -66,11 +66,14 @@ class Rig:
     part = "?"
     clients = 1000
     bay_of = Bay
+    remark = None  # stands beside every rate
+    search_s = (5, 1.0)
 
     def __init__(self, build, mode, clock, out):
         self.build, self.mode, self.clock, self.out = build, mode, clock, out
         self.lab = None
         self.bays = {}
+        self.how = []  # for every search
         self.steal, self.steal_now = stats.Steal(), 0.0
 
     def __enter__(self):
@@ -101,46 +104,46 @@ class Rig:
 
     def search(self, bay, latency):
         """(report, packets per CPU second of the server or None)"""
+        budget_s, trial_s = self.search_s
         with bay.awake():
             sampler = Sampler(bay.space, bay.server.process) if bay.sampled else None
             try:
-                report = bay.generator.find(self.clients, self.mode.budget_s, self.mode.trial_s,
-                                            self.mode.precision, latency, bay.how)
+                report = bay.generator.find(self.clients, budget_s, trial_s, self.mode.precision, latency,
+                                            bay.how + self.how)
             finally:
                 if sampler:
                     sampler.stop()
         pps, end = report.rate()
         if not pps:
-            raise RigError(f"{bay.key}: no rate with {generator.LOSS:.1%} loss was found ({end})")
+            raise RigError(f"{bay.key}: no rate with at most {generator.LOSS:.1%} loss was found ({end})")
         if report.faults():
             self.out.wrong(f"{self.part}.{bay.key}: the generator saw {report.faults()}")
         return report, sampler.packets_per_cpu_s(pps) if sampler else None
 
-    def collect(self, keys, rounds):
-        """Searches in turn: {key: [report]}, {key: [packets per CPU second]}. Every key has one
-        sample a round; a round in which one of them failed is not kept."""
-        reports, efficiency = {k: [] for k in keys}, {k: [] for k in keys}
-        failed = 0
+    def collect(self, keys, rounds, latency=()):
+        """Searches in turn: [{key: (report, packets per CPU second)}]. A key that failed is not in its
+        round, and in none after its second failure. The last rounds measure the latency of some."""
+        found, failures = [], {k: 0 for k in keys}
         for i in self.clock.rounds(rounds):
-            found = {}
+            found.append({})
             for key in keys:
+                if failures[key] >= 2:
+                    continue
                 try:
-                    found[key] = self.search(self.bays[key], rounds - i <= self.mode.latency_pairs)
+                    late = key in latency and rounds - i <= self.mode.latency_pairs
+                    found[-1][key] = self.search(self.bays[key], late)
                 except RigError as e:
+                    failures[key] += 1
                     self.say(str(e))
-                    break
-            if len(found) < len(keys):
-                failed += 1
-                if failed == 2:
-                    self.out.left_out(f"{self.part} {' '.join(keys)}", "two rounds failed")
-                    break
-                continue
-            for key, (report, per_cpu) in found.items():
-                reports[key].append(report)
-                efficiency[key].append(per_cpu)
-            self.say(", ".join(f"{k} {reports[k][-1].rate()[0] / 1000:.1f} kpps" for k in keys))
+                    if failures[key] == 2:
+                        self.out.left_out(f"{self.part}.{key}", f"failed twice, the last time: {e}")
+            self.say(", ".join(f"{k} {r.rate()[0] / 1000:.1f} kpps" for k, (r, _) in found[-1].items()))
+            self.after_round(found[-1])
         self.settle()
-        return reports, efficiency
+        return found
+
+    def after_round(self, found):
+        pass
 
     def settle(self):
         """What was stolen since the last time belongs to the lines that follow."""
@@ -150,32 +153,50 @@ class Rig:
         if sample:
             self.out.line(stats.line(name, unit, sample, baseline, base, self.steal_now, note))
 
-    def rates(self, name, unit, scale, ours, theirs):
-        """What was found, in one line for each baseline. theirs: {baseline: reports}"""
-        sample = [r.rate()[0] / scale for r in ours]
-        note = "the generator is the limit" if bound(ours) else None
-        for baseline, reports in theirs.items():
-            said = [text for text in (note, f"the generator is the limit of {baseline}" if bound(reports) else None) if text]
-            self.line(name, unit, sample, baseline, [r.rate()[0] / scale for r in reports], "; ".join(said) or None)
-        if not theirs:
-            self.line(name, unit, sample, note=note)
+    def rates(self, name, unit, scale, found, ours, theirs):
+        """What was found, in one line for each baseline. theirs: {baseline: key}"""
+        given = {b: k for b, k in theirs.items() if any(ours in f and k in f for f in found)}
+        for baseline, key in given.items():
+            pairs = [(f[ours][0], f[key][0]) for f in found if ours in f and key in f]
+            own, base = [a for a, _ in pairs], [b for _, b in pairs]
+            said = [limits(own, ""), limits(base, f" of {baseline}"), self.remark]
+            self.line(name, unit, [r.rate()[0] / scale for r in own], baseline, [r.rate()[0] / scale for r in base],
+                      "; ".join(t for t in said if t) or None)
+        if not given:
+            own = [f[ours][0] for f in found if ours in f]
+            self.line(name, unit, [r.rate()[0] / scale for r in own], note=limits(own, "") or self.remark)
 
-    def latencies(self, name, ours, theirs):
+    def efficiency(self, name, found, ours, theirs):
+        """Packets a CPU second of the server, where they could be counted."""
+        for baseline, key in theirs.items():
+            pairs = [(f[ours][1] / 1000, f[key][1] / 1000) for f in found
+                     if ours in f and key in f and f[ours][1] and f[key][1]]
+            self.line(name, "kpps", [a for a, _ in pairs], baseline, [b for _, b in pairs])
+
+    def latencies(self, name, found, ours, theirs):
         """p50, p99, p999 at 10, 50 and 90 % of the rate that each one carries itself."""
         for load in generator.LOADS:
             for what in ("p50", "p99", "p999"):
-                own = [r.at(load, what) for r in ours if r.at(load, what)]
-                if not own:
-                    continue
-                # These runs come late: none of them is warm-up, so the first stands twice.
-                made, own = f"latency.{name}.{load}.{what}", own[:1] + own
-                given = {b: [r.at(load, what) for r in rs if r.at(load, what)] for b, rs in theirs.items()}
-                for baseline, base in given.items():
-                    if base:
-                        self.line(made, "us", own, baseline, base[:1] + base)
-                if not any(given.values()):
-                    self.line(made, "us", own)
+                def told(key, f, at=(load, what)):
+                    return f[key][0].at(*at) if key in f else None
+
+                made = f"latency.{name}.{load}.{what}"
+                lines = 0
+                # These rounds come late: none of them is warm-up, so the first stands twice.
+                for baseline, key in theirs.items():
+                    pairs = [(told(ours, f), told(key, f)) for f in found if told(ours, f) and told(key, f)]
+                    pairs = pairs[:1] + pairs
+                    self.line(made, "us", [a for a, _ in pairs], baseline, [b for _, b in pairs])
+                    lines += bool(pairs)
+                if not lines:
+                    own = [told(ours, f) for f in found if told(ours, f)]
+                    self.line(made, "us", own[:1] + own)
 
 
-def bound(reports):
-    return any(r.generator_bound() for r in stats.kept(reports))
+def limits(reports, whose):
+    """What keeps a rate from being the server's own, or None."""
+    for words, say in (("generator", "the generator is the limit"), ("budget", "the search was not at its end"),
+                       ("trials", "the search was not at its end")):
+        if any(r.rate()[1] == words for r in stats.kept(reports)):
+            return say + whose
+    return None

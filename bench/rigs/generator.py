@@ -32,8 +32,12 @@ class Report:
         part = self.found.get(which) or {}
         return part.get("pps"), str(part.get("end", ""))
 
+    def gbps(self, which="pdr"):
+        """Of payload."""
+        return (self.found.get(which) or {}).get("gbps")
+
     def generator_bound(self):
-        return "generator" in self.rate()[1]
+        return self.rate()[1] == "generator"
 
     def at(self, percent, what):
         """Microseconds at a load."""
@@ -51,11 +55,6 @@ class Report:
         seconds = setup.get("seconds")
         return n / seconds if seconds and setup.get("ready") == n else None
 
-    def answers_per_second(self):
-        """Of a storm."""
-        storm = self.found.get("storm") or {}
-        return storm["answered"] / storm["seconds"] if storm.get("answered") and storm.get("seconds") else None
-
     def faults(self):
         """Faults of a relay that is not overloaded: none of these is loss."""
         total = {}
@@ -69,6 +68,8 @@ class Report:
 class Generator:
     """`port` is a device as in turnpike.yaml, in namespace `space`."""
 
+    spin = True  # on a core of its own; a test sleeps, beside others
+
     def __init__(self, build, lab, space, port, routes=()):
         self.build, self.lab, self.space, self.port, self.routes = build, lab, space, port, routes
 
@@ -76,7 +77,9 @@ class Generator:
         words = [program(self.build), "--port", self.port, "--address", f"{OUTSIDE}/{SERVER_NET}",
                  "--server", f"{SERVER}:{PORT}", "--user", USER, "--password", PASSWORD,
                  "--clients", str(clients), "--setup-rate", "0", "--direction", "both", "--size", str(SIZE),
-                 "--cores", str(CORE_GENERATOR), "--poll", "--json", path, "--quiet"]
+                 "--json", path, "--quiet"]
+        if self.spin:
+            words += ["--cores", str(CORE_GENERATOR), "--poll"]
         return words + [str(w) for w in more]
 
     def start(self, clients, more):
@@ -125,7 +128,13 @@ class Generator:
 
     def find(self, clients, budget_s, trial_s, precision=0.01, latency=False, how=(), seconds=None):
         more = ["--find", "pdr", "--rate", "max", "--loss", LOSS, "--trial", trial_s, "--precision", precision,
-                "--budget", budget_s, "--drain", "0.2", *how]
+                "--budget", budget_s, "--drain", "0.1", *how]
         if latency:
             more.append("--latency")
         return self.run(clients, more, seconds or budget_s + 6 * trial_s + 25)
+
+    def storm(self, name, rate, duration_s):
+        """Without media beside it: (sent, answered, seconds)."""
+        report = self.run(0, ["--storm", name, "--storm-rate", int(rate), "--duration", duration_s], duration_s + 30)
+        found = report.found.get("storm") or {}
+        return found.get("sent", 0), found.get("answered", 0), found.get("seconds") or duration_s

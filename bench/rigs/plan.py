@@ -10,12 +10,13 @@ class Mode:
     name: str
     total_s: float      # nothing new is begun when so much has gone
     pairs: int          # the first is dropped
-    budget_s: float     # of one search
-    trial_s: float      # of its last trials
-    precision: float
+    veth_s: tuple       # of R3: seconds that one search may take, and of its last trials
+    shared_s: tuple     # of R2
+    precision: float    # of a search
     latency_pairs: int
     ports: tuple        # of R3
     shared: tuple       # of R2
+    goodput: bool       # of R2, with large packets
     others: bool        # pion, p1_stun
     storms: int         # pairs of allocation and Binding figures
     allocations: int    # for memory an allocation
@@ -23,12 +24,12 @@ class Mode:
     share: dict         # part -> seconds at most
 
 
-QUICK = Mode("quick", 170, 4, 2.5, 0.4, 0.03, 0, ("af_packet",), ("memif",), False, 2, 2000, 10000,
-             {"r0": 50, "control": 22, "r1": 22, "r3": 62, "r2": 26, "scale": 18})
-FULL = Mode("full", 1140, 6, 6, 1.0, 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 4, 10000, 1000000,
-            {"r0": 300, "control": 60, "r1": 110, "r3": 380, "r2": 180, "scale": 110})
-LONG = Mode("long", 7200, 12, 40, 5.0, 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, 8, 10000, 1000000,
-            {"r0": 1500, "control": 300, "r1": 900, "r3": 3600, "r2": 1800, "scale": 300})
+QUICK = Mode("quick", 168, 3, (4, 0.4), (2, 0.4), 0.05, 0, ("af_packet",), ("memif",), False, False, 1, 2000, 10000,
+             {"r0": 35, "control": 20, "r1": 22, "r3": 58, "r2": 20, "scale": 13})
+FULL = Mode("full", 1140, 5, (8, 1.5), (5, 1.0), 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True, 4,
+            10000, 1000000, {"r0": 290, "control": 60, "r1": 100, "r3": 405, "r2": 175, "scale": 110})
+LONG = Mode("long", 7200, 12, (60, 10.0), (40, 5.0), 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True,
+            8, 10000, 1000000, {"r0": 1000, "control": 300, "r1": 900, "r3": 3000, "r2": 1700, "scale": 300})
 MODES = {m.name: m for m in (QUICK, FULL, LONG)}
 
 

@@ -50,7 +50,7 @@ def run(build, mode, clock, out, free_hugepages):
 
 def find(bay, n, budget_s, seconds, watch=None):
     where = ["--clients-from", CLIENTS_FROM, "--peers-from", PEERS_FROM, "--setup-window", 4096,
-             "--find", "pdr", "--rate", "max", "--trial", "1", "--precision", "0.02", "--budget", budget_s, "--drain", "0.2"]
+             "--find", "pdr", "--rate", "max", "--trial", "1", "--precision", "0.02", "--budget", budget_s, "--drain", "0.1"]
     report = bay.generator.run(n, where, seconds, watch)
     if report.faults():
         bay.out.wrong(f"scale.{n}: the generator saw {report.faults()}")

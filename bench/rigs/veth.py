@@ -5,11 +5,9 @@ What a veth hides: frames that the generator sends are carried into the other en
 by the generator's core, and the server's frames into the generator's by the server's core. This is
 the same for all servers.
 """
-from rigs import servers
+from rigs import generator, servers
 from rigs.bay import Bay, Rig
 from rigs.lab import RigError
-
-BINDING_PPS = 1000000  # more than a veth carries: an open-loop flood
 
 
 class VethBay(Bay):
@@ -26,6 +24,10 @@ class VethRig(Rig):
     part = "r3"
     clients = 128
     bay_of = VethBay
+
+    def __init__(self, build, mode, clock, out):
+        super().__init__(build, mode, clock, out)
+        self.search_s = mode.veth_s
 
 
 def testpmd_port(port):
@@ -54,36 +56,34 @@ def run(build, mode, clock, out, template=None):
 
 
 def throughput(rig, other):
-    if not any(key.startswith("turnpike.") for key in rig.bays):
+    ours = [key for key in rig.bays if key.startswith("turnpike.")]
+    if not ours:
         return
-    reports, efficiency = rig.collect(list(rig.bays), rig.mode.pairs)
+    found = rig.collect(list(rig.bays), rig.mode.pairs, [*ours, other])
     for port in rig.mode.ports:
-        ours = reports.get(f"turnpike.{port}")
-        if not ours:
+        key, named = f"turnpike.{port}", {"macswap": f"macswap.{port}", other: other}
+        if not any(key in f for f in found):
             continue
-        named = {"macswap": f"macswap.{port}", other: other}
-        theirs = {baseline: reports[key] for baseline, key in named.items() if reports.get(key)}
-        rig.rates(f"r3.{port}.pps", "kpps", 1000, ours, theirs)
-        for baseline in theirs:
-            pairs = [(a / 1000, b / 1000) for a, b in zip(efficiency[f"turnpike.{port}"], efficiency[named[baseline]])
-                     if a and b]
-            rig.line(f"r3.{port}.pps_per_cpu_s", "kpps", [a for a, _ in pairs], baseline, [b for _, b in pairs])
-        rig.latencies(f"r3.{port}", ours, {b: r for b, r in theirs.items() if b == other})
+        rig.rates(f"r3.{port}.pps", "kpps", 1000, found, key, named)
+        rig.efficiency(f"r3.{port}.pps_per_cpu_s", found, key, named)
+        rig.latencies(f"r3.{port}", found, key, {other: other})
 
 
 def lesser(rig):
     """Debian's other TURN servers: a few searches each, told beside the rest."""
     for server in (servers.Pion(rig.build), servers.P1Stun(rig.build)):
         name = server.name
-        if rig.clock.left() < 3 * rig.mode.budget_s:
+        if rig.clock.left() < 90 + rig.search_s[0]:
             rig.out.left_out(f"r3.{name}", "no time left")
             continue
         rig.add(name, server)
         if name not in rig.bays:
             continue
-        reports, efficiency = rig.collect([name], 3)
-        rig.rates(f"r3.{name}.pps", "kpps", 1000, reports[name], {}) if reports[name] else None
-        rig.line(f"r3.{name}.pps_per_cpu_s", "kpps", [e / 1000 for e in efficiency[name] if e])
+        found = rig.collect([name], 2)
+        if any(name in f for f in found):
+            rig.rates(f"r3.{name}.pps", "kpps", 1000, found, name, {})
+            per_cpu = [f[name][1] / 1000 for f in found if name in f and f[name][1]]
+            rig.line(f"r3.{name}.pps_per_cpu_s", "kpps", per_cpu)
         rig.bays.pop(name).close()
 
 
@@ -143,14 +143,32 @@ def capacity(bay, n, empty):
     def watch():
         highest.append(max(highest[-1], bay.server.memory()))
 
-    report = bay.generator.run(n, ["--setup-window", 512, "--rate", "2kpps", "--duration", "1.5"], 90, watch)
+    report = bay.generator.run(n, ["--setup-window", 256, "--rate", "2kpps", "--duration", "1.5"], 90, watch)
     per_second = report.setups_per_second(n)
     if per_second:
         found["alloc"] = per_second
     if highest[-1] > before:
         found["memory"] = (highest[-1] - before) / n
-    per_second = bay.generator.run(0, ["--storm", "binding", "--storm-rate", BINDING_PPS, "--duration", "1.5"],
-                                   40).answers_per_second()
-    if per_second:
-        found["binding"] = per_second / 1000
+    rate = bindings_per_second(bay)
+    if rate:
+        found["binding"] = rate / 1000
     return found
+
+
+def bindings_per_second(bay):
+    """The highest rate of Binding requests of which all but 0.5 % are answered: up by half until that
+    fails, then halving the gap."""
+    good, bad, rate = 0.0, None, 30000.0
+    for _ in range(10):
+        sent, answered, seconds = bay.generator.storm("binding", rate, 0.5)
+        held = sent and answered >= (1 - generator.LOSS) * sent
+        if held:
+            good = max(good, answered / seconds)
+            if sent < 0.95 * rate * seconds:
+                break  # the generator cannot send faster
+        else:
+            bad = rate
+        if bad and bad - good < 0.05 * bad:
+            break
+        rate = (good + bad) / 2 if bad and good else rate * (1.5 if held else 0.5)
+    return good
