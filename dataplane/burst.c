@@ -46,7 +46,7 @@ static APART enum fast find_out_other(const struct burst *b, const struct rte_mb
 	}
 	if (fast == FAST_CHANNEL || fast == FAST_SEND) {
 		it->hash = fast_hash(b->flows, &key);
-		flow_prefetch(b->flows, it->hash);
+		it->home = flow_home(b->flows, it->hash);
 	} else if (fast == FAST_PEER) {
 		rte_prefetch0(flow_port(b->flows, p->local, p->key.channel));
 	}
@@ -81,7 +81,7 @@ static ALWAYS void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 		switch (fast_ip4(local, f, m->data_len, &want, channel_mask, &it->p, &key)) {
 		case FAST_CHANNEL:
 			it->hash = fast_hash(flows, &key);
-			flow_prefetch(flows, it->hash);
+			it->home = flow_home(flows, it->hash);
 			found |= 1 << FAST_CHANNEL;
 			break;
 		case FAST_PEER:
@@ -90,13 +90,14 @@ static ALWAYS void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 			break;
 		case FAST_SEND:
 			it->hash = fast_hash(flows, &key);
-			flow_prefetch(flows, it->hash);
+			it->home = flow_home(flows, it->hash);
 			found |= 1 << FAST_SEND;
 			break;
 		default: found |= 1u << find_out_other(b, m, mac, channel_mask, it);
 		}
 		it++;
 	}
+	it->p.path = PATH_DROP;
 	b->n = (unsigned)(it - b->item);
 	b->first = found & (1 << FAST_CHANNEL | 1 << FAST_PEER | 1 << FAST_SEND);
 	b->more = found & (1 << FAST_PEER | 1 << FAST_SEND);
@@ -123,7 +124,7 @@ static APART void suggest(struct burst *b)
 
 	for (struct item *it = b->item; it < end; it++) {
 		if (it->p.path == PATH_CHANNEL || it->p.path == PATH_SEND) {
-			it->r = flow_candidate(flows, it->hash);
+			it->r = flow_candidate(flows, it->home, it->hash);
 		} else if (it->p.path == PATH_PEER) {
 			const uint32_t row = flow_port_row(flows, it->p.local, it->p.key.channel);
 
@@ -143,14 +144,14 @@ static ALWAYS void ask_second(struct burst *b, struct item *it, const uint64_t i
 
 	it->hash2 = flow_peer_hash(b->flows, &it->key2, ip, 0, row, allocation->generation,
 	                           FLOW_PERMISSION);
-	flow_prefetch(b->flows, it->hash2);
+	it->home2 = flow_home(b->flows, it->hash2);
 	it->second = SECOND_PERMISSION;
 	b->second_due = true;
 	if (port == 0 || !(allocation->flags & ROW_FLAG_SPILL))
 		return;
 	it->hash3 = flow_peer_hash(b->flows, &it->key3, ip, port, row, allocation->generation,
 	                           FLOW_BOUND_PEER);
-	flow_prefetch(b->flows, it->hash3);
+	it->home3 = flow_home(b->flows, it->hash3);
 	it->second |= SECOND_BOUND;
 }
 
@@ -202,7 +203,7 @@ static APART void ask(struct burst *b)
 			memcpy(ip, p->key.ip, sizeof(ip));
 			ask_second(b, it, ip, p->key.port);
 		} else if (p->path == PATH_SEND) {
-			it->r = burst_found(b, it->r, &p->key, it->hash);
+			it->r = burst_found(b, it->r, &p->key, &it->hash);
 			if (!it->r)
 				continue;
 			peer_ip(rte_pktmbuf_mtod(it->m, const uint8_t *), p, ip);
@@ -217,9 +218,9 @@ static APART void suggest_second(struct burst *b)
 
 	for (struct item *it = b->item; it < end; it++) {
 		if (it->second & SECOND_PERMISSION)
-			it->r2 = flow_candidate(b->flows, it->hash2);
+			it->r2 = flow_candidate(b->flows, it->home2, it->hash2);
 		if (it->second & SECOND_BOUND)
-			it->r3 = flow_candidate(b->flows, it->hash3);
+			it->r3 = flow_candidate(b->flows, it->home3, it->hash3);
 	}
 }
 
@@ -263,7 +264,8 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 	b.second_due = false;
 	b.now_s = w->now_s;
 	b.adjacency = w->dp->adjacency->entry;
-	b.n_out = 0;
+	b.worker = (uint8_t)w->index;
+	b.out_port = 0;
 	b.local = w->local = __atomic_load_n(&w->dp->local, __ATOMIC_ACQUIRE);
 	/* The mbufs, and where the headers of ordinary ones lie, without waiting for the former. */
 	for (unsigned i = 0; i < n; i++) {
@@ -282,7 +284,7 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 		suggest_second(&b);
 	for (struct item *it = b.item, *const end = b.item + b.n; it < end;) {
 		if (burst_is_relayed(it))
-			it = burst_run(&b, it, end);
+			it = burst_run(&b, it);
 		else
 			other(&b, it++);
 	}

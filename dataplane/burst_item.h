@@ -15,15 +15,19 @@ struct item {
 	alignas(ABI_LINE) struct parsed p;
 	uint64_t hash;
 	struct rte_mbuf *m;
-	struct row *r;    /* the client's, or that of the relayed port, probably; NULL: none */
-	uint16_t channel; /* PATH_PEER: of the inline peer; 0: not that one */
-	uint8_t second;   /* enum second: looked up besides */
+	struct row *r; /* the client's, or that of the relayed port, probably; NULL: none */
+	const struct flow_bucket *home; /* of the client's */
+	uint16_t channel;               /* PATH_PEER: of the inline peer; 0: not that one */
+	uint8_t second;                 /* enum second: looked up besides */
 	/* The permission, and the peer bound in a row of its own. */
 	struct row *r2, *r3;
-	uint64_t hash2, hash3;
-	struct flow_key key2, key3;
+	const struct flow_bucket *home2, *home3;
+	uint64_t hash2;
+	struct flow_key key2, key3; /* flow_key_is() reads what is behind */
+	uint64_t hash3;
 };
-static_assert(sizeof(struct item) == 3 * ABI_LINE, "an odd number of lines spreads over the cache");
+static_assert(sizeof(struct item) == 3 * ABI_LINE && offsetof(struct item, second) < 2 * ABI_LINE,
+              "an odd number of lines spreads over the cache");
 
 enum second { SECOND_NONE, SECOND_PERMISSION = 1, SECOND_BOUND = 2 };
 
@@ -33,12 +37,13 @@ struct burst {
 	struct flow_table *flows;
 	const struct local_table *local;
 	const struct adjacency *adjacency;
-	unsigned n, n_out;
+	unsigned n;
 	uint32_t now_s;
+	uint8_t worker;
 	uint16_t out_port;            /* where out[] leaves */
 	bool first, more, second_due; /* some have a row; more to ask; a second look-up */
 	struct rte_mbuf *out[WORKER_BURST];
-	struct item item[WORKER_BURST];
+	struct item item[WORKER_BURST + 1]; /* one more to end at: of no path that is relayed */
 };
 
 static inline bool burst_expired(const struct burst *b, const struct row *r)
@@ -48,14 +53,14 @@ static inline bool burst_expired(const struct burst *b, const struct row *r)
 
 /* The long way, for few. */
 static COLD struct row *burst_search(const struct burst *b, const struct flow_key *key,
-                                     uint64_t hash)
+                                     const uint64_t *hash)
 {
-	return flow_row_or_null(b->flows, flow_search(b->flows, key, hash));
+	return flow_row_or_null(b->flows, flow_search(b->flows, key, *hash));
 }
 
 /* What is really there: `r` if it has the key, which stands in an item. */
 static ALWAYS struct row *burst_found(const struct burst *b, struct row *r,
-                                      const struct flow_key *key, uint64_t hash)
+                                      const struct flow_key *key, const uint64_t *hash)
 {
 	if (__builtin_expect(r != NULL, 1) && __builtin_expect(flow_key_is(r, key), 1))
 		return r;

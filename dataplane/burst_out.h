@@ -12,21 +12,23 @@ static_assert(offsetof(struct row, peer_port) == offsetof(struct row, relayed_po
 
 /* What a run has done. */
 struct tally {
-	unsigned sent;   /* relayed */
+	unsigned queued; /* in b->out[], for b->out_port */
+	unsigned left;   /* relayed and no longer there */
 	unsigned bound;  /* relayed to a channel where the rest goes as Data */
-	unsigned queued; /* of these in b->out[], for b->out_port */
 };
 
 static ALWAYS void flush(struct burst *b, struct tally *t)
 {
 	if (t->queued)
 		worker_send_burst(b->w, b->out_port, b->out, t->queued);
+	t->left += t->queued;
 	t->queued = 0;
 }
 
 static APART void flush_apart(struct burst *b, unsigned queued)
 {
-	worker_send_burst(b->w, b->out_port, b->out, queued);
+	if (queued)
+		worker_send_burst(b->w, b->out_port, b->out, queued);
 }
 
 /*
@@ -48,7 +50,7 @@ static COLD void refused(struct burst *b, struct rte_mbuf *m, enum rewrite_resul
 static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, const bool out6,
                            const enum wrap in, const enum wrap out, const bool ready,
                            const struct leg *leg, struct row *counted, enum stat_id outcome,
-                           unsigned *sent, struct tally *t)
+                           struct tally *t)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = it->m;
@@ -60,15 +62,16 @@ static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, con
 
 	if (__builtin_expect(result != REWRITE_OK, 0)) {
 		refused(b, m, result, t->queued);
+		t->left += t->queued;
 		t->queued = 0;
 		return;
 	}
-	flow_count_inline(b->flows, counted, (uint8_t)w->index, data_len);
+	flow_count_inline(b->flows, counted, b->worker, data_len);
 	if (__builtin_expect(state != NEIGHBOUR_RESOLVED, 0))
 		return relay_hold(w, m, counted->adjacency, outcome);
-	++*sent;
 	if (__builtin_expect(a->port != b->out_port, 0)) {
 		flush_apart(b, t->queued);
+		t->left += t->queued;
 		t->queued = 0;
 		b->out_port = a->port;
 	}
@@ -81,6 +84,13 @@ static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, con
 static inline const uint8_t *ip4_form(const struct row *r)
 {
 	return (const uint8_t *)r + offsetof(struct row, peer_ip4) - 12;
+}
+
+/* What a peer sees as sender, likewise. */
+static ALWAYS const uint8_t *relay_source(const struct burst *b, const struct row *r, bool six)
+{
+	return six ? b->local->relay[r->relay].addr.ip
+	           : (const uint8_t *)&b->local->relay4[r->relay] - 12;
 }
 
 static COLD void channel_turned(struct burst *b, struct item *it)
@@ -99,7 +109,7 @@ static COLD void channel_turned(struct burst *b, struct item *it)
 static ALWAYS bool channel_to_peer(struct burst *b, struct item *it, const bool in6,
                                    const bool out6, struct tally *t)
 {
-	struct row *const r = burst_found(b, it->r, &it->p.key, it->hash);
+	struct row *const r = burst_found(b, it->r, &it->p.key, &it->hash);
 
 	it->r = r;
 	if (__builtin_expect(!r, 0)) {
@@ -121,12 +131,11 @@ static ALWAYS bool channel_to_peer(struct burst *b, struct item *it, const bool 
 	/* What else a leg has is not read for a channel. */
 	struct leg leg;
 
-	leg.src = b->local->relay[r->relay].addr.ip;
+	leg.src = relay_source(b, r, out6);
 	leg.dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r);
 	leg.ports = fast_load32((const uint8_t *)r + offsetof(struct row, relayed_port));
 	leg.delta = r->udp_delta;
-	forward(b, it, in6, out6, WRAP_CHANNEL, WRAP_NONE, true, &leg, r, STAT_CHANNEL_TO_PEER,
-	        &t->sent, t);
+	forward(b, it, in6, out6, WRAP_CHANNEL, WRAP_NONE, true, &leg, r, STAT_CHANNEL_TO_PEER, t);
 	return true;
 }
 
@@ -151,7 +160,7 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 		worker_drop(w, it->m, STAT_NO_ALLOCATION);
 		return true;
 	}
-	struct row *const r = burst_found(b, it->r2, &it->key2, it->hash2);
+	struct row *const r = burst_found(b, it->r2, &it->key2, &it->hash2);
 
 	if (__builtin_expect(!r, 0) || __builtin_expect(burst_expired(b, r), 0)) {
 		worker_drop(w, it->m, STAT_NO_PERMISSION);
@@ -170,13 +179,12 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 		return true;
 	}
 	const struct leg leg = {
-		.src = b->local->relay[allocation->relay].addr.ip,
+		.src = relay_source(b, allocation, out6),
 		.dst = it->key2.ip,
 		.ports = allocation->relayed_port | (uint32_t)peer_port << 16,
 	};
 
-	forward(b, it, in6, out6, WRAP_INDICATION, WRAP_NONE, false, &leg, r, STAT_SEND_TO_PEER,
-	        &t->sent, t);
+	forward(b, it, in6, out6, WRAP_INDICATION, WRAP_NONE, false, &leg, r, STAT_SEND_TO_PEER, t);
 	return true;
 }
 
@@ -184,26 +192,27 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 
 /* relay_leg_to_client(), from the burst's table. */
 static ALWAYS void leg_to_client(const struct burst *b, const struct row *allocation,
-                                 struct leg *leg)
+                                 const bool six, struct leg *leg)
 {
-	const struct local_listener *const l = &b->local->listener[allocation->key.listener];
+	const uint16_t id = allocation->key.listener;
+	const struct local_at4 *const four = &b->local->listen4[id];
 
-	leg->src = l->at.addr.ip;
+	leg->src = six ? b->local->listener[id].at.addr.ip : (const uint8_t *)&four->ip - 12;
 	leg->dst = allocation->key.ip;
-	leg->ports = rewrite_be(l->at.port) | (uint32_t)allocation->key.port << 16;
+	leg->ports = four->port | (uint32_t)allocation->key.port << 16;
 }
 
 static ALWAYS void peer_to_channel(struct burst *b, struct item *it, const bool in6,
                                    const bool out6, uint16_t channel, uint16_t delta,
-                                   unsigned *sent, struct tally *t)
+                                   struct tally *t)
 {
 	struct leg leg;
 
 	leg.channel = channel;
 	leg.delta = delta;
-	leg_to_client(b, it->r, &leg);
+	leg_to_client(b, it->r, out6, &leg);
 	forward(b, it, in6, out6, WRAP_NONE, WRAP_CHANNEL, true, &leg, it->r, STAT_PEER_TO_CHANNEL,
-	        sent, t);
+	        t);
 }
 
 /* Of the inline peer. */
@@ -214,7 +223,7 @@ static ALWAYS bool peer_to_inline(struct burst *b, struct item *it, const bool i
 
 	if (!r || it->second != SECOND_NONE || !(r->flags & ROW_FLAG_CLIENT6) == out6)
 		return false;
-	peer_to_channel(b, it, in6, out6, it->channel, r->udp_delta, &t->sent, t);
+	peer_to_channel(b, it, in6, out6, it->channel, r->udp_delta, t);
 	return true;
 }
 
@@ -224,11 +233,14 @@ static ALWAYS bool peer_to_bound(struct burst *b, struct item *it, const bool in
 {
 	if (!(it->second & SECOND_BOUND))
 		return false;
-	const struct row *const bound = burst_found(b, it->r3, &it->key3, it->hash3);
+	const struct row *const bound = burst_found(b, it->r3, &it->key3, &it->hash3);
 
 	if (!bound || burst_expired(b, bound) || bound->channel == 0)
 		return false;
-	peer_to_channel(b, it, in6, out6, bound->channel, bound->udp_delta, &t->bound, t);
+	const unsigned before = t->left + t->queued;
+
+	peer_to_channel(b, it, in6, out6, bound->channel, bound->udp_delta, t);
+	t->bound += t->left + t->queued - before;
 	return true;
 }
 
@@ -247,7 +259,7 @@ static ALWAYS bool peer_to_data(struct burst *b, struct item *it, const bool in6
 	}
 	if (peer_to_bound(b, it, in6, out6, t))
 		return true;
-	const struct row *const permission = burst_found(b, it->r2, &it->key2, it->hash2);
+	const struct row *const permission = burst_found(b, it->r2, &it->key2, &it->hash2);
 
 	if (__builtin_expect(!permission, 0) || __builtin_expect(burst_expired(b, permission), 0)) {
 		worker_drop(b->w, it->m, STAT_NO_PERMISSION);
@@ -255,34 +267,35 @@ static ALWAYS bool peer_to_data(struct burst *b, struct item *it, const bool in6
 	}
 	leg.peer_port = it->p.key.port;
 	memcpy(leg.peer.ip, it->p.key.ip, 16);
-	leg_to_client(b, r, &leg);
+	leg_to_client(b, r, out6, &leg);
 	forward(b, it, in6, out6, WRAP_NONE, WRAP_INDICATION, false, &leg, it->r, STAT_PEER_TO_DATA,
-	        &t->sent, t);
+	        t);
 	return true;
 }
 
 /* --- runs --- */
 
-typedef struct item *run_fn(struct burst *b, struct item *it, const struct item *end);
+typedef struct item *run_fn(struct burst *b, struct item *it);
 
+/* Both octets at once. What follows the last item is of no kind that goes on. */
 static ALWAYS bool goes_on(const struct item *it, enum path path, bool in6)
 {
-	return it->p.path == path && it->p.family == (in6 ? 6 : 4);
+	const uint8_t want[2] = { (uint8_t)path, in6 ? 6 : 4 };
+
+	static_assert(offsetof(struct parsed, family) == offsetof(struct parsed, path) + 1, "");
+	return fast_load16(&it->p.path) == fast_load16(want);
 }
 
 /* From an item on as long as they are of one kind: NAME_io, families in and out. */
 #define RUN(name, body, kind, io, in6, out6, outcome)                           \
-	static APART struct item *name##_##io(struct burst *b, struct item *it, \
-	                                      const struct item *end)           \
+	static APART struct item *name##_##io(struct burst *b, struct item *it) \
 	{                                                                       \
 		struct tally t = { 0 };                                         \
                                                                                 \
-		do                                                              \
-			if (!body(b, it, in6, out6, &t))                        \
-				break;                                          \
-		while (++it < end && goes_on(it, kind, in6));                   \
+		while (body(b, it, in6, out6, &t) && goes_on(++it, kind, in6))  \
+			;                                                       \
 		flush(b, &t);                                                   \
-		stat_add(b->w->stats, outcome, t.sent);                         \
+		stat_add(b->w->stats, outcome, t.left - t.bound);               \
 		if (t.bound)                                                    \
 			stat_add(b->w->stats, STAT_PEER_TO_CHANNEL, t.bound);   \
 		return it;                                                      \
@@ -307,20 +320,20 @@ static inline bool burst_is_relayed(const struct item *it)
 static_assert(PATH_CHANNEL == 0 && PATH_PEER == 1 && PATH_SEND == 2, "the first three");
 
 /* Returns the item after those it dealt with: none if the row was not what it looked like. */
-static inline struct item *burst_run(struct burst *b, struct item *it, const struct item *end)
+static inline struct item *burst_run(struct burst *b, struct item *it)
 {
 	const struct row *const r = it->r;
 	const unsigned in = it->p.family == 6 ? 2 : 0;
 
 	if (it->p.path == PATH_CHANNEL)
-		return run_channel[in + (r && r->flags & ROW_FLAG_PEER6)](b, it, end);
+		return run_channel[in + (r && r->flags & ROW_FLAG_PEER6)](b, it);
 	if (it->p.path == PATH_SEND)
-		return run_send[in + (it->p.key.kind == FLOW_ALLOCATION6)](b, it, end);
+		return run_send[in + (it->p.key.kind == FLOW_ALLOCATION6)](b, it);
 	if (!r) {
 		worker_drop(b->w, it->m, STAT_RELAY_NO_ALLOCATION);
 		return it + 1;
 	}
 	const unsigned io = in + !!(r->flags & ROW_FLAG_CLIENT6);
 
-	return it->second == SECOND_NONE ? run_inline[io](b, it, end) : run_data[io](b, it, end);
+	return it->second == SECOND_NONE ? run_inline[io](b, it) : run_data[io](b, it);
 }

@@ -50,6 +50,14 @@ static inline uint16_t fast_fold(uint64_t sum)
 	return (uint16_t)(folded >> 16);
 }
 
+/* A sum with its checksum in it is zero: all ones, when something went in. */
+static inline bool fast_zero(uint64_t sum)
+{
+	const uint32_t half = (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
+
+	return half + (half >> 16 | half << 16) >= 0xFFFF0000;
+}
+
 /* What the short way found; the frame's key too, in registers. FAST_NO: ask another way. */
 enum fast { FAST_NO, FAST_CHANNEL, FAST_PEER, FAST_SEND };
 
@@ -145,14 +153,19 @@ FAST_INLINE enum fast fast_listener(const uint8_t *f, const unsigned family, con
                                     uint32_t n, unsigned channel_mask, uint16_t listener,
                                     uint64_t tail, struct parsed *out, struct fast_key *k)
 {
-	const uint16_t sport = fast_load16(f + at), number = fast_load16(f + at + 8);
-	const uint32_t data = fast_be32(f + at + 8) & 0xFFFF;
+	const uint32_t word = fast_load32(f + at + 8); /* number and length, of a channel */
 
 	out->local = listener;
-	if ((number & channel_mask) == 0x40) {
+	if ((word & channel_mask) == 0x40) {
+		const uint32_t data = __builtin_bswap32(word) & 0xFFFF;
+
 		if ((int32_t)data > (int32_t)n - 4)
 			return FAST_NO;
-		k->w2 = tail | flow_key_tail(sport, number, 0, 0);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+		k->w2 = tail | (word << 16) | fast_load16(f + at);
+#else
+		k->w2 = tail | flow_key_tail(fast_load16(f + at), fast_load16(f + at + 8), 0, 0);
+#endif
 		fast_keep(out, k);
 		fast_place(out, PATH_CHANNEL, family, at, n);
 		out->data_at = at + 12;
@@ -163,7 +176,7 @@ FAST_INLINE enum fast fast_listener(const uint8_t *f, const unsigned family, con
 
 	if (kind == 0)
 		return FAST_NO;
-	k->w2 = flow_key_tail(sport, 0, listener, (uint16_t)kind);
+	k->w2 = flow_key_tail(fast_load16(f + at), 0, listener, (uint16_t)kind);
 	fast_keep(out, k);
 	fast_place(out, PATH_SEND, family, at, n);
 	return FAST_SEND;
@@ -173,6 +186,8 @@ FAST_INLINE enum fast fast_listener(const uint8_t *f, const unsigned family, con
 FAST_INLINE enum fast fast_peer(const uint8_t *f, const unsigned family, const uint32_t at,
                                 uint32_t n, uint16_t relay, struct parsed *out, struct fast_key *k)
 {
+	if ((int32_t)n < 0)
+		return FAST_NO;
 	k->w2 = fast_load32(f + at); /* peer's port, relayed port */
 	fast_keep(out, k);
 	fast_place(out, PATH_PEER, family, at, n);
@@ -242,19 +257,20 @@ FAST_INLINE uint64_t fast_sum20(const uint8_t *p)
 	return sum;
 }
 
+/* 46 octets can be read at `f`, however many the frame has: it is checked that it has them. */
 FAST_INLINE enum fast fast_ip4(const struct local_table *t, const uint8_t *f, uint32_t len,
                                const struct fast_frame4 *want, unsigned channel_mask,
                                struct parsed *out, struct fast_key *k)
 {
-	if (len < 46 || !fast_is4(f, want)) /* with 4 octets of payload: a channel's header */
+	if (!fast_is4(f, want))
 		return FAST_NO;
 	const uint32_t total = fast_be32(f + 14) & 0xFFFF;
 	const uint32_t udp_len = fast_be32(f + 38) >> 16;
 	const uint32_t src = fast_load32(f + 26), dst = fast_load32(f + 30);
 
-	/* Nothing behind the datagram in the packet; with `total` below 32 one of the two fails. */
-	if (total + 14 > len || total != udp_len + 20 || udp_len < 12 || local_odd4(t, src) ||
-	    fast_load16(f + 34) == 0 || fast_fold(fast_sum20(f + 14)) != 0xFFFF)
+	/* Nothing behind the datagram in the packet. */
+	if (total + 14 > len || total != udp_len + 20 || local_odd4(t, src) ||
+	    fast_load16(f + 34) == 0 || !fast_zero(fast_sum20(f + 14)))
 		return FAST_NO;
 	const struct local_own4 *const own = &t->own4[t->home4[local_home4(t, dst)]];
 	const uint16_t dport = fast_load16(f + 36);
@@ -316,6 +332,6 @@ FAST_INLINE bool classify_fast(const struct local_table *t, const uint8_t *f, ui
 	struct fast_key k;
 
 	fast_want4(&want, mac);
-	return fast_ip4(t, f, len, &want, channel_mask, out, &k) != FAST_NO ||
+	return (len >= 46 && fast_ip4(t, f, len, &want, channel_mask, out, &k) != FAST_NO) ||
 	       fast_ip6(t, f, len, mac, channel_mask, out, &k) != FAST_NO;
 }

@@ -87,14 +87,15 @@ void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, u
                       uint32_t *rows)
 {
 	uint64_t hash[64];
+	const struct flow_bucket *home[64];
 	struct row *hit[64];
 
 	for (unsigned i = 0; i < n; i++) {
 		hash[i] = flow_hash(t, &keys[i]);
-		flow_prefetch(t, hash[i]);
+		home[i] = flow_home(t, hash[i]);
 	}
 	for (unsigned i = 0; i < n; i++)
-		hit[i] = flow_candidate(t, hash[i]);
+		hit[i] = flow_candidate(t, home[i], hash[i]);
 	for (unsigned i = 0; i < n; i++) {
 		hit[i] = flow_verify(t, &keys[i], hash[i], hit[i]);
 		rows[i] = hit[i] ? flow_index(t, hit[i]) : ROW_NONE;

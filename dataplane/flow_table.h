@@ -221,11 +221,6 @@ static inline unsigned flow_match(const struct flow_bucket *b, uint32_t tag)
 #endif
 }
 
-static inline void flow_prefetch(const struct flow_table *t, uint64_t hash)
-{
-	rte_prefetch0(&t->buckets[hash & t->bucket_mask]);
-}
-
 static inline void flow_prefetch_row(const struct flow_table *t, uint32_t row)
 {
 	const struct row *r = flow_at(t, row);
@@ -251,21 +246,30 @@ static inline uint32_t flow_index(const struct flow_table *t, const struct row *
 	return (uint32_t)(((uintptr_t)r - (uintptr_t)t->wide) / sizeof(struct row_wide)) | ROW_WIDE;
 }
 
-/*
- * The row that the first bucket suggests, prefetched, or NULL with the other bucket prefetched.
- * Only flow_verify() makes an answer of it.
- */
-static inline struct row *flow_candidate(const struct flow_table *t, uint64_t hash)
+/* Where a key lies, if not in its other bucket; prefetched. */
+static inline const struct flow_bucket *flow_home(const struct flow_table *t, uint64_t hash)
 {
 	const struct flow_bucket *const b = &t->buckets[hash & t->bucket_mask];
-	const unsigned hit = flow_match(b, flow_tag(hash));
+
+	rte_prefetch0(b);
+	return b;
+}
+
+/*
+ * The row that a key's home suggests, prefetched, or NULL with the other bucket prefetched. Only
+ * flow_verify() makes an answer of it.
+ */
+static inline struct row *flow_candidate(const struct flow_table *t, const struct flow_bucket *b,
+                                         uint64_t hash)
+{
+	const uint64_t hit = flow_match(b, flow_tag(hash));
 
 	if (__builtin_expect(hit == 0, 0)) {
 		rte_prefetch0(&t->buckets[flow_other(t, hash & t->bucket_mask, flow_tag(hash))]);
 		return NULL;
 	}
 	const uint32_t row =
-		atomic_load_explicit(&b->row[(size_t)__builtin_ctz(hit)], memory_order_acquire);
+		atomic_load_explicit(&b->row[__builtin_ctzll(hit)], memory_order_acquire);
 	struct row *const r = flow_at(t, row);
 
 	__builtin_prefetch(r, 1); /* it will be counted in */

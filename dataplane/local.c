@@ -219,6 +219,11 @@ static void build_own4(struct local_table *t)
 {
 	unsigned n = 1; /* own4[0] is nobody */
 
+	for (unsigned i = 0; i < t->n_relays; i++)
+		t->relay4[i] = word_of(&t->relay[i].addr);
+	for (unsigned i = 0; i < t->n_listeners; i++)
+		t->listen4[i] = (struct local_at4){ word_of(&t->listener[i].at.addr),
+			                            __builtin_bswap16(t->listener[i].at.port) };
 	choose_mix4(t);
 	t->own4[0] = (struct local_own4){ .listen = LOCAL_NO_PORT,
 		                          .port_min = LOCAL_NO_PORT,

@@ -21,13 +21,13 @@ enum { LOCAL_HOMES4 = 1024, LOCAL_OWN4_MAX = 256 };
 #define LOCAL_NO_PORT UINT32_C(0x10000) /* no port equals it */
 
 struct local_listener {
-	alignas(32) struct endpoint at;
+	struct endpoint at;
 	uint8_t transport;
 	bool live;
 };
 
 struct local_relay {
-	alignas(ABI_LINE) struct addr addr, advertise;
+	struct addr addr, advertise;
 	uint16_t port_min, port_max; /* host order; 1024 and up for an address of its own */
 	bool live;
 };
@@ -61,6 +61,10 @@ struct local_table {
 	 */
 	uint8_t home4[LOCAL_HOMES4];
 	uint8_t odd4[LOCAL_HOMES4];
+	uint32_t relay4[LOCAL_RELAYS_MAX]; /* address of an id, as it lies in a header */
+	struct local_at4 {
+		uint32_t ip, port; /* the same of a listener */
+	} listen4[LOCAL_LISTENERS_MAX];
 	uint32_t mix4; /* chosen so that as few as possible share a home */
 	struct local_own4 {
 		alignas(32) uint32_t ip; /* as it lies in a header */

@@ -162,9 +162,35 @@ static inline uint32_t rewrite_fold(uint32_t half)
 /* One more word, its carry taken back in. */
 static inline uint32_t rewrite_carry(uint32_t sum, uint32_t word)
 {
+#if defined(__x86_64__)
+	__asm__("addl %1, %0\n\tadcl $0, %0" : "+r"(sum) : "rm"(word) : "cc");
+	return sum;
+#else
 	sum += word;
 	return sum + (sum < word);
+#endif
 }
+
+/* Five words. */
+static inline uint32_t rewrite_carry5(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e)
+{
+#if defined(__x86_64__)
+	__asm__("addl %1, %0\n\tadcl %2, %0\n\tadcl %3, %0\n\tadcl %4, %0\n\tadcl $0, %0"
+	        : "+r"(a)
+	        : "r"(b), "r"(c), "r"(d), "r"(e)
+	        : "cc");
+	return a;
+#else
+	return rewrite_half((uint64_t)a + b + c + d + e);
+#endif
+}
+
+/* Keeps the compiler from computing both ways where one is as good as never taken. */
+#define REWRITE_SELDOM(cond)             \
+	(__builtin_expect(cond, 0) && ({ \
+		 __asm__ volatile("");   \
+		 1;                      \
+	 }))
 
 /*
  * `first` is version, header length and TOS as they lie, `frag` the flags likewise. The sum ends in
@@ -175,8 +201,8 @@ static inline void rewrite_put_ip4(uint8_t *ip, uint32_t first, uint32_t frag, u
 {
 	const uint32_t w0 = first | __builtin_bswap32(total);
 	const uint32_t w1 = frag | id;
-	const uint64_t sum = (uint64_t)w0 + w1 + ttl_proto + src + dst;
-	const uint32_t w2 = (~rewrite_fold(rewrite_half(sum)) & 0xFFFF0000) | ttl_proto;
+	const uint32_t sum = rewrite_carry5(w0, w1, ttl_proto, src, dst);
+	const uint32_t w2 = (~rewrite_fold(sum) & 0xFFFF0000) | ttl_proto;
 
 	memcpy(ip, &w0, 4);
 	memcpy(ip + 4, &w1, 4);
@@ -256,7 +282,7 @@ static inline unsigned rewrite_put_eth(uint8_t *eth, const struct adjacency *a, 
 	memcpy(eth, &to, 8);
 	memcpy(eth + 6, &from, 8);
 	memcpy(eth + 12, &type, 2);
-	return (unsigned)(to >> 48 & 0xFF);
+	return (unsigned)(to >> 48);
 }
 
 /* What was behind the data goes away: apart so that the rest keeps its registers. */
@@ -304,7 +330,32 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	    (uint32_t)((int32_t)m->data_off + start) + REWRITE_ETH + ip_len > m->buf_len)
 		return REWRITE_SLOW;
 
-	/* Everything that goes away is read before anything is written. */
+	/* Everything that goes away is read before anything is written: first what the sums need.
+	 */
+	const uint32_t old = csum_load(udp + 6);
+	const uint32_t head = data_at - body; /* in front of the data */
+	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
+
+	/*
+	 * Lengths, all in one number: UDP's counts twice, ChannelData's once. Four times 65,535 is
+	 * nothing here and keeps it positive; swapped as one word its halves are swapped each.
+	 */
+	uint32_t lengths = 4 * 0xFFFF + 2 * (wrap_len + pad - head);
+
+	if (in == WRAP_CHANNEL && ready) /* the number is in the delta */
+		lengths -= data_len;
+	else if (in == WRAP_INDICATION && head == REWRITE_SEND4)
+		sum = rewrite_sub_send4(sum, frame + body);
+	else if (in != WRAP_NONE)
+		sum = csum_sub(sum, frame + body, head);
+	if (out == WRAP_CHANNEL && ready)
+		lengths += data_len;
+	if (in != WRAP_NONE && __builtin_expect(p->payload != head + data_len, 0)) {
+		const uint32_t trail = p->payload - head - data_len;
+
+		lengths -= 2 * trail;
+		sum = rewrite_half(rewrite_trail(sum, frame + data_at + data_len, trail, data_len));
+	}
 	uint32_t ttl = in6 ? ip[7] : ip[8];
 
 	if (!in6 && !out6 && __builtin_expect(w->keep_ttl, 0))
@@ -325,32 +376,18 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	} else if (in6 && !out6) {
 		frag = ip_len > REWRITE_DF0_MAX ? REWRITE_DF << 16 : 0; /* TURN-142 */
 	}
-	const uint32_t old = csum_load(udp + 6);
-	const uint32_t trail = p->payload - (data_at - body) - data_len;
-	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
-
-	/*
-	 * Lengths, all in one number: UDP's counts twice, ChannelData's once. Four times 65,535 is
-	 * nothing here and keeps it positive; swapped as one word its halves are swapped each.
-	 */
-	uint32_t lengths = 4 * 0xFFFF + 2 * (udp_len - REWRITE_UDP - p->payload);
-
-	if (in == WRAP_CHANNEL && ready) /* the number is in the delta */
-		lengths -= data_len;
-	else if (in == WRAP_INDICATION && data_at - body == REWRITE_SEND4)
-		sum = rewrite_sub_send4(sum, frame + body);
-	else if (in != WRAP_NONE)
-		sum = csum_sub(sum, frame + body, data_at - body);
-	if (out == WRAP_CHANNEL && ready)
-		lengths += data_len;
-	if (in != WRAP_NONE && __builtin_expect(trail != 0, 0))
-		sum = rewrite_half(rewrite_trail(sum, frame + data_at + data_len, trail, data_len));
 
 	uint8_t *const eth = frame + start;
 	uint8_t *const new_ip = eth + REWRITE_ETH;
 	uint8_t *const new_udp = new_ip + rewrite_ip_len(out6);
 	uint8_t *const wrap = new_udp + REWRITE_UDP;
 
+	if (out6)
+		rewrite_put_ip6(new_ip, tos >> 8, ttl, (uint16_t)udp_len,
+		                rewrite_flow_label(w->secret, leg), leg);
+	else
+		rewrite_put_ip4(new_ip, tos, frag, ttl | 17u << 8, ip_len, w->ip_id++,
+		                rewrite_load32(leg->src + 12), rewrite_load32(leg->dst + 12));
 	if (out == WRAP_CHANNEL) {
 		const uint32_t word = leg->channel | __builtin_bswap32(data_len);
 
@@ -362,32 +399,29 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		for (unsigned i = 0; i < pad; i++)
 			wrap[wrap_len + data_len + i] = 0;
 	}
-	const uint32_t half = ready ? (uint32_t)sum : rewrite_half(sum);
-	const uint32_t change = rewrite_carry(__builtin_bswap32(lengths), half);
-	uint32_t udp_sum = ~rewrite_fold(rewrite_carry(change, (uint16_t)~old)) & 0xFFFF0000;
+	/* A ready change and the sum that was have room for a carry. */
+	const uint32_t gone = old ^ 0xFFFF;
+	const uint32_t change =
+		ready ? rewrite_carry((uint32_t)sum, gone) : rewrite_half(sum + gone);
+	uint32_t udp_sum =
+		~rewrite_fold(rewrite_carry(change, __builtin_bswap32(lengths))) & 0xFFFF0000;
 
 	/* UDP's sum is never 0, unless there is none. */
-	if (__builtin_expect(udp_sum == 0, 0))
+	if (REWRITE_SELDOM(udp_sum == 0))
 		udp_sum = 0xFFFF0000;
-	if (__builtin_expect(old == 0, 0))
+	if (REWRITE_SELDOM(old == 0))
 		udp_sum = 0;
-	const uint32_t udp_word = udp_sum | rewrite_be((uint16_t)udp_len);
+	const uint32_t udp_word = udp_sum | __builtin_bswap32(udp_len) >> 16;
 
 	memcpy(new_udp, &leg->ports, 4);
 	memcpy(new_udp + 4, &udp_word, 4);
-	if (out6)
-		rewrite_put_ip6(new_ip, tos >> 8, ttl, (uint16_t)udp_len,
-		                rewrite_flow_label(w->secret, leg), leg);
-	else
-		rewrite_put_ip4(new_ip, tos, frag, ttl | 17u << 8, ip_len, w->ip_id++,
-		                rewrite_load32(leg->src + 12), rewrite_load32(leg->dst + 12));
 	if (!in6 && out6 && __builtin_expect(old == 0, 0)) /* DEMUX-073 */
 		csum_store(new_udp + 6,
 		           csum_udp(leg->src, leg->dst, 16, new_udp, (uint16_t)udp_len));
 	*state = rewrite_put_eth(eth, a, out6);
 	m->data_off = (uint16_t)((int32_t)m->data_off + start);
-	m->data_len = (uint16_t)(REWRITE_ETH + ip_len);
 	m->pkt_len = REWRITE_ETH + ip_len;
+	m->data_len = (uint16_t)m->pkt_len;
 	m->ol_flags = 0;
 	return REWRITE_OK;
 }
