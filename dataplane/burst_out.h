@@ -58,7 +58,7 @@ static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, con
 	const uint32_t data_len = it->p.data_len;
 	unsigned state = 0;
 	const enum rewrite_result result =
-		rewrite(w, m, &it->p, in6, out6, in, out, ready, leg, a, &state);
+		rewrite(w, m, &it->p, in6, out6, in, out, in6, ready, leg, a, &state);
 
 	if (__builtin_expect(result != REWRITE_OK, 0)) {
 		refused(b, m, result, t->queued);
@@ -133,8 +133,8 @@ static ALWAYS bool channel_to_peer(struct burst *b, struct item *it, const bool 
 
 	leg.src = relay_source(b, r, out6);
 	leg.dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r);
-	leg.ports = fast_load32((const uint8_t *)r + offsetof(struct row, relayed_port));
-	leg.delta = r->udp_delta;
+	leg.ports_at = (const uint8_t *)r + offsetof(struct row, relayed_port);
+	leg.delta = &r->udp_delta;
 	forward(b, it, in6, out6, WRAP_CHANNEL, WRAP_NONE, true, &leg, r, STAT_CHANNEL_TO_PEER, t);
 	return true;
 }
@@ -167,21 +167,21 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 		return true;
 	}
 	const uint8_t *const frame = rte_pktmbuf_mtod(it->m, const uint8_t *);
-	const uint16_t peer_port =
-		fast_load16(frame + it->p.peer_at + 2) ^ rewrite_be(STUN_COOKIE >> 16);
+	const uint32_t peer_port =
+		fast_wide16(frame + it->p.peer_at + 2) ^ rewrite_be(STUN_COOKIE >> 16);
 
 	if (__builtin_expect(r->flags & ROW_FLAG_TURNED, 0)) {
 		struct addr peer;
 
 		memcpy(peer.ip, it->key2.ip, 16);
 		hairpin(w, b->port, it->m, &it->p, allocation, flow_index(b->flows, r), &peer,
-		        peer_port);
+		        (uint16_t)peer_port);
 		return true;
 	}
 	const struct leg leg = {
 		.src = relay_source(b, allocation, out6),
 		.dst = it->key2.ip,
-		.ports = allocation->relayed_port | (uint32_t)peer_port << 16,
+		.ports = fast_wide16(&allocation->relayed_port) | peer_port << 16,
 	};
 
 	forward(b, it, in6, out6, WRAP_INDICATION, WRAP_NONE, false, &leg, r, STAT_SEND_TO_PEER, t);
@@ -194,16 +194,17 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 static ALWAYS void leg_to_client(const struct burst *b, const struct row *allocation,
                                  const bool six, struct leg *leg)
 {
-	const uint16_t id = allocation->key.listener;
+	const uint32_t id = fast_wide16(&allocation->key.listener);
 	const struct local_at4 *const four = &b->local->listen4[id];
 
 	leg->src = six ? b->local->listener[id].at.addr.ip : (const uint8_t *)&four->ip - 12;
 	leg->dst = allocation->key.ip;
-	leg->ports = four->port | (uint32_t)allocation->key.port << 16;
+	leg->ports_at = NULL;
+	leg->ports = four->port | fast_wide16(&allocation->key.port) << 16;
 }
 
 static ALWAYS void peer_to_channel(struct burst *b, struct item *it, const bool in6,
-                                   const bool out6, uint16_t channel, uint16_t delta,
+                                   const bool out6, uint32_t channel, const uint16_t *delta,
                                    struct tally *t)
 {
 	struct leg leg;
@@ -223,7 +224,7 @@ static ALWAYS bool peer_to_inline(struct burst *b, struct item *it, const bool i
 
 	if (!r || it->second != SECOND_NONE || !(r->flags & ROW_FLAG_CLIENT6) == out6)
 		return false;
-	peer_to_channel(b, it, in6, out6, it->channel, r->udp_delta, t);
+	peer_to_channel(b, it, in6, out6, fast_wide16(&it->channel), &r->udp_delta, t);
 	return true;
 }
 
@@ -239,7 +240,7 @@ static ALWAYS bool peer_to_bound(struct burst *b, struct item *it, const bool in
 		return false;
 	const unsigned before = t->left + t->queued;
 
-	peer_to_channel(b, it, in6, out6, bound->channel, bound->udp_delta, t);
+	peer_to_channel(b, it, in6, out6, bound->channel, &bound->udp_delta, t);
 	t->bound += t->left + t->queued - before;
 	return true;
 }
@@ -265,8 +266,8 @@ static ALWAYS bool peer_to_data(struct burst *b, struct item *it, const bool in6
 		worker_drop(b->w, it->m, STAT_NO_PERMISSION);
 		return true;
 	}
-	leg.peer_port = it->p.key.port;
-	memcpy(leg.peer.ip, it->p.key.ip, 16);
+	leg.peer_port = fast_wide16(&it->p.key.port);
+	leg.peer = it->p.key.ip;
 	leg_to_client(b, r, out6, &leg);
 	forward(b, it, in6, out6, WRAP_NONE, WRAP_INDICATION, false, &leg, it->r, STAT_PEER_TO_DATA,
 	        t);

@@ -18,6 +18,18 @@ static inline uint16_t fast_load16(const uint8_t *p)
 	return v;
 }
 
+/*
+ * The same as a whole register from the start: the compiler would put away 16 bits and fetch 32,
+ * and the processor wait until the former are in the cache.
+ */
+static inline uint32_t fast_wide16(const void *p)
+{
+	uint32_t v = fast_load16((const uint8_t *)p);
+
+	__asm__("" : "+r"(v));
+	return v;
+}
+
 static inline uint32_t fast_load32(const uint8_t *p)
 {
 	uint32_t v;
@@ -273,7 +285,7 @@ FAST_INLINE enum fast fast_ip4(const struct local_table *t, const uint8_t *f, ui
 	    fast_load16(f + 34) == 0 || !fast_zero(fast_sum20(f + 14)))
 		return FAST_NO;
 	const struct local_own4 *const own = &t->own4[t->home4[local_home4(t, dst)]];
-	const uint16_t dport = fast_load16(f + 36);
+	const uint32_t dport = fast_load16(f + 36);
 
 	if (own->ip != dst)
 		return FAST_NO;
@@ -282,7 +294,7 @@ FAST_INLINE enum fast fast_ip4(const struct local_table *t, const uint8_t *f, ui
 	if (dport == own->listen)
 		return fast_listener(f, 4, 34, udp_len - 8, channel_mask, own->listener, own->tail,
 		                     out, k);
-	if (__builtin_bswap16(dport) - own->port_min > own->port_span)
+	if (__builtin_bswap16((uint16_t)dport) - own->port_min > own->port_span)
 		return FAST_NO;
 	return fast_peer(f, 4, 34, udp_len - 8, own->relay, out, k);
 }

@@ -84,14 +84,15 @@ void hairpin(struct worker *w, const struct port *port, struct rte_mbuf *m, cons
 	struct row *const r = flow_row(t, row);
 	const struct adjacency *const a = relay_adjacency(w, r->adjacency);
 	struct leg leg = { .channel = (uint16_t)channel,
-		           .peer = relay->advertise,
+		           .peer = relay->advertise.ip,
 		           .peer_port = sender->relayed_port };
 	unsigned state = 0;
 
 	relay_leg_to_client(w, r, &leg);
 	switch (rewrite(w, m, p, p->family == 6, r->flags & ROW_FLAG_CLIENT6,
 	                p->path == PATH_CHANNEL ? WRAP_CHANNEL : WRAP_INDICATION,
-	                channel ? WRAP_CHANNEL : WRAP_INDICATION, false, &leg, a, &state)) {
+	                channel ? WRAP_CHANNEL : WRAP_INDICATION, !addr_is4(&relay->advertise),
+	                false, &leg, a, &state)) {
 	case REWRITE_OK:
 		flow_count(t, counted, flow_row(t, counted), (uint8_t)w->index, p->data_len);
 		flow_count(t, row, r, (uint8_t)w->index, p->data_len);

@@ -43,6 +43,7 @@ static inline void relay_leg_to_client(const struct worker *w, const struct row 
 
 	leg->src = l->at.addr.ip;
 	leg->dst = allocation->key.ip;
+	leg->ports_at = NULL;
 	leg->ports = rewrite_be(l->at.port) | (uint32_t)allocation->key.port << 16;
 }
 

@@ -41,12 +41,13 @@ struct leg {
 		};
 		uint32_t ports; /* both, as they lie in the header */
 	};
-	uint16_t channel;   /* WRAP_CHANNEL: network order */
-	uint16_t peer_port; /* WRAP_INDICATION: network order */
-	struct addr peer;   /* WRAP_INDICATION */
-	/* Ready-made part of the checksum change: addresses, ports and channel number of both legs.
-	 */
-	uint16_t delta;
+	const uint8_t *ports_at; /* where to read them, late; NULL: above */
+	uint32_t channel;        /* WRAP_CHANNEL: network order */
+	uint32_t peer_port;      /* WRAP_INDICATION: network order */
+	const uint8_t *peer;     /* WRAP_INDICATION: 16-octet form */
+	/* Where the ready part of the checksum change is: addresses, ports and channel number of
+	 * both legs. */
+	const uint16_t *delta;
 };
 
 enum rewrite_result {
@@ -106,6 +107,11 @@ static inline uint64_t rewrite_load64(const uint8_t *p)
 	return v;
 }
 
+static inline uint32_t rewrite_ports(const struct leg *leg)
+{
+	return leg->ports_at ? rewrite_load32(leg->ports_at) : leg->ports;
+}
+
 /*
  * The change that comes of addresses and ports, where no row has it ready: what the frame holds
  * away, the leg's own in. `ip` and `udp` are the headers that came.
@@ -113,7 +119,7 @@ static inline uint64_t rewrite_load64(const uint8_t *p)
 static inline uint64_t rewrite_legs(const uint8_t *ip, const uint8_t *udp, bool in6, bool out6,
                                     const struct leg *leg)
 {
-	uint64_t sum = leg->ports;
+	uint64_t sum = rewrite_ports(leg);
 
 	sum += (uint32_t)~rewrite_load32(udp); /* both ports */
 	if (in6)
@@ -141,8 +147,9 @@ static inline uint32_t rewrite_flow_label(uint64_t secret, const struct leg *leg
 {
 	const uint64_t a = rewrite_load64(leg->src) ^ rewrite_load64(leg->dst + 8);
 	const uint64_t b = rewrite_load64(leg->src + 8) ^ rewrite_load64(leg->dst);
-	const uint64_t h = flow_fold(
-		flow_fold(a ^ secret, b ^ UINT64_C(0x9E3779B97F4A7C15)) ^ leg->ports, secret | 1);
+	const uint64_t h = flow_fold(flow_fold(a ^ secret, b ^ UINT64_C(0x9E3779B97F4A7C15)) ^
+	                                     rewrite_ports(leg),
+	                             secret | 1);
 
 	return (uint32_t)(h >> 44);
 }
@@ -220,7 +227,7 @@ static inline void rewrite_put_ip6(uint8_t *ip, uint32_t tos, uint32_t ttl, uint
 	memcpy(ip + 24, leg->dst, 16);
 }
 
-/* Stores a word and adds it up: reading back what was just written in pieces is slow. */
+/* Stores a word and adds it up. */
 static inline uint64_t rewrite_put64(uint8_t *p, uint64_t word, uint64_t sum)
 {
 	memcpy(p, &word, 8);
@@ -233,43 +240,50 @@ static inline uint64_t rewrite_put32(uint8_t *p, uint32_t word, uint64_t sum)
 	return sum + word;
 }
 
-/* A Data indication's header and attributes up to the data (RFC 8656 §11.3). Returns their sum. */
-static inline uint64_t rewrite_put_data(struct worker *w, uint8_t *p, bool peer6, uint16_t data_len,
-                                        const struct leg *leg)
+/*
+ * A Data indication's header and attributes up to the data (RFC 8656 §11.3). Returns their sum, of
+ * words: reading back what was just written in pieces is slow.
+ */
+static inline __attribute__((always_inline)) uint64_t rewrite_put_data(struct worker *w, uint8_t *p,
+                                                                       const bool peer6,
+                                                                       uint32_t data_len,
+                                                                       const struct leg *leg)
 {
-	const unsigned xor_len = peer6 ? 20 : 8;
+	const uint32_t xor_len = peer6 ? 20 : 8, rest = peer6 ? 44 : 32;
 	const uint32_t cookie = __builtin_bswap32(STUN_COOKIE);
-	const uint16_t port = (uint16_t)(leg->peer_port ^ cookie);
-	uint64_t txid[2] = { 0 }; /* the first 32 bits of txid[0] are the cookie */
-	uint64_t sum;
+	uint8_t drawn[STUN_TXID_LEN];
+	const uint8_t *fresh = drawn;
 
-	if (__builtin_expect(w->random_left >= STUN_TXID_LEN, 1)) {
-		const uint8_t *const fresh = w->random + (w->random_left -= STUN_TXID_LEN);
+	if (__builtin_expect(w->random_left >= STUN_TXID_LEN, 1))
+		fresh = w->random + (w->random_left -= STUN_TXID_LEN);
+	else
+		worker_random(w, drawn, STUN_TXID_LEN);
+	const uint64_t id = rewrite_load64(fresh);
+	const uint32_t id2 = rewrite_load32(fresh + 8);
+	const uint32_t first =
+		0x1700u | __builtin_bswap32(8 + xor_len + ((data_len + 3) & ~UINT32_C(3)));
+	const uint32_t attr = 0x1200u | __builtin_bswap32(xor_len);
+	const uint32_t at = (uint32_t)(peer6 ? TURN_FAMILY_IPV6 : TURN_FAMILY_IPV4) << 8 |
+	                    (leg->peer_port ^ cookie) << 16;
+	const uint32_t data = 0x1300u | __builtin_bswap32(data_len);
 
-		txid[0] = (uint64_t)rewrite_load32(fresh) << 32;
-		txid[1] = rewrite_load64(fresh + 4);
-	} else {
-		worker_random(w, (uint8_t *)txid + 4, STUN_TXID_LEN);
-	}
-	txid[0] |= cookie;
-	sum = rewrite_put32(
-		p, 0x1700u | (uint32_t)rewrite_be((uint16_t)(8 + xor_len + pad4(data_len))) << 16,
-		0);
-	sum = rewrite_put64(p + 4, txid[0], sum);
-	sum = rewrite_put64(p + 12, txid[1], sum);
-	const uint64_t attr = 0x1200u | (uint64_t)rewrite_be((uint16_t)xor_len) << 16 |
-	                      (uint64_t)(peer6 ? TURN_FAMILY_IPV6 : TURN_FAMILY_IPV4) << 40 |
-	                      (uint64_t)port << 48;
-	const uint32_t data = 0x1300u | (uint32_t)rewrite_be(data_len) << 16;
+	memcpy(p, &first, 4);
+	memcpy(p + 4, &cookie, 4);
+	memcpy(p + 8, &id, 8);
+	memcpy(p + 16, &id2, 4);
+	memcpy(p + 20, &attr, 4);
+	memcpy(p + 24, &at, 4);
+	memcpy(p + rest, &data, 4);
+	uint64_t sum =
+		(uint64_t)first + cookie + (uint32_t)id + (id >> 32) + id2 + attr + at + data;
 
-	sum = rewrite_put64(p + 20, attr, sum);
 	if (peer6) {
-		sum = rewrite_put64(p + 28, rewrite_load64(leg->peer.ip) ^ txid[0], sum);
-		sum = rewrite_put64(p + 36, rewrite_load64(leg->peer.ip + 8) ^ txid[1], sum);
-		return rewrite_put32(p + 44, data, sum);
+		sum = rewrite_put64(p + 28, rewrite_load64(leg->peer) ^ (cookie | id << 32), sum);
+		return rewrite_put64(
+			p + 36, rewrite_load64(leg->peer + 8) ^ (id >> 32 | (uint64_t)id2 << 32),
+			sum);
 	}
-	sum = rewrite_put32(p + 28, rewrite_load32(leg->peer.ip + 12) ^ cookie, sum);
-	return rewrite_put32(p + 32, data, sum);
+	return rewrite_put32(p + 28, rewrite_load32(leg->peer + 12) ^ cookie, sum);
 }
 
 /* MACs and type. Returns the neighbour's state; without RESOLVED the MACs are not yet right. */
@@ -294,13 +308,13 @@ static __attribute__((noinline, unused)) uint64_t rewrite_trail(uint64_t sum, co
 
 /*
  * The rewrite. On REWRITE_OK the frame is the one that leaves, *state that of its next hop; on
- * anything else it is untouched. `ready`: leg->delta holds. The frame has neither options nor
- * extension headers: classify() sees to that.
+ * anything else it is untouched. `peer6`: of leg->peer. `ready`: leg->delta holds. The frame has
+ * neither options nor extension headers: classify() sees to that.
  */
 static inline __attribute__((always_inline)) enum rewrite_result
 rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool in6,
-        const bool out6, const enum wrap in, const enum wrap out, const bool ready,
-        const struct leg *leg, const struct adjacency *a, unsigned *state)
+        const bool out6, const enum wrap in, const enum wrap out, const bool peer6,
+        const bool ready, const struct leg *leg, const struct adjacency *a, unsigned *state)
 {
 	uint8_t *const frame = rte_pktmbuf_mtod(m, uint8_t *);
 	const uint8_t *const ip = frame + REWRITE_ETH;
@@ -310,7 +324,6 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 	                         : in == WRAP_CHANNEL ? body + CHANNEL_HDR_LEN
 	                                              : p->data_at;
 	const uint32_t data_len = p->data_len;
-	const bool peer6 = out == WRAP_INDICATION && !addr_is4(&leg->peer);
 	const uint32_t wrap_len = rewrite_wrap_len(out, peer6);
 	const uint32_t pad = out == WRAP_INDICATION ? -data_len & 3 : 0;
 	const uint32_t udp_len = REWRITE_UDP + wrap_len + data_len + pad;
@@ -332,9 +345,9 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 
 	/* Everything that goes away is read before anything is written: first what the sums need.
 	 */
-	const uint32_t old = csum_load(udp + 6);
+	const uint32_t old = fast_wide16(udp + 6);
 	const uint32_t head = data_at - body; /* in front of the data */
-	uint64_t sum = ready ? leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
+	uint64_t sum = ready ? *leg->delta : rewrite_legs(ip, udp, in6, out6, leg);
 
 	/*
 	 * Lengths, all in one number: UDP's counts twice, ChannelData's once. Four times 65,535 is
@@ -395,7 +408,7 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		if (!ready)
 			sum += word;
 	} else if (out == WRAP_INDICATION) {
-		sum += rewrite_put_data(w, wrap, peer6, (uint16_t)data_len, leg);
+		sum += rewrite_put_data(w, wrap, peer6, data_len, leg);
 		for (unsigned i = 0; i < pad; i++)
 			wrap[wrap_len + data_len + i] = 0;
 	}
@@ -411,9 +424,10 @@ rewrite(struct worker *w, struct rte_mbuf *m, const struct parsed *p, const bool
 		udp_sum = 0xFFFF0000;
 	if (REWRITE_SELDOM(old == 0))
 		udp_sum = 0;
+	const uint32_t ports = rewrite_ports(leg);
 	const uint32_t udp_word = udp_sum | __builtin_bswap32(udp_len) >> 16;
 
-	memcpy(new_udp, &leg->ports, 4);
+	memcpy(new_udp, &ports, 4);
 	memcpy(new_udp + 4, &udp_word, 4);
 	if (!in6 && out6 && __builtin_expect(old == 0, 0)) /* DEMUX-073 */
 		csum_store(new_udp + 6,
