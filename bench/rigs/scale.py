@@ -77,9 +77,8 @@ def measure(rig, n):
     held = highest[-1]
     per_second = report.setups_per_second(n)
     many = label(n)
-    one = "mem.allocation" if n >= 1000000 else f"mem.scale.{many}"
-    once(rig, f"mem.{many}", "MiB", held / 2**20)
-    once(rig, one, "octets", held / n)
+    once(rig, f"mem.{many}.e2e", "MiB", held / 2**20)
+    once(rig, f"mem.allocation.{many}.e2e", "octets", held / n)
     if per_second:
         once(rig, f"scale.setup.{many}", "1/s", per_second)
     pps = report.rate()[0]

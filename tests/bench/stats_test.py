@@ -140,7 +140,8 @@ class Goals(unittest.TestCase):
     def test_every_part_is_found(self):
         for name, part in (("r0.cd2udp.v4.1k", "r0"), ("insn.cd2udp", "r0"), ("ring.rtt", "control"), ("r1.pdr", "r1"),
                            ("latency.r1.50.p99", "r1"), ("latency.r3.af_xdp.50.p99", "r3"), ("alloc.inproc", "control"),
-                           ("alloc.e2e", "r3"), ("mem.allocation", "scale"), ("mem.allocation.10k", "r3"),
+                           ("alloc.e2e", "r3"), ("mem.allocation", "control"), ("mem.allocation.10k", "r3"),
+                           ("mem.allocation.1m.e2e", "scale"), ("mem.1m.e2e", "scale"), ("mem.allocation.100k", "control"),
                            ("binding.r1", "r1"), ("binding.r3.af_xdp", "r3"), ("anything.else", "control")):
             self.assertEqual(goals.part_of(name), part, name)
 
