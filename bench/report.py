@@ -67,6 +67,19 @@ def table(entry, out):
         print(f"WRONG: {text}", file=out)
 
 
+def markdown(entry, out):
+    """The same as tables of docs/benchmark.md."""
+    for title, rows in _rows(entry):
+        print(f"\n### {title}\n\n| Figure | Value | 95 % interval | Ratio | Goal | Met | |\n|---|---|---|---|---|---|---|", file=out)
+        for _, (name, value, unit, between, ratio, baseline, wanted, met, said) in rows:
+            times = f"{ratio} x {baseline}" if ratio else ""
+            print(f"| `{name}` | {value} {unit} | {between} | {times} | {wanted} | {met} | {said} |", file=out)
+    print("\n### Goals\n\n| Bar | | Found | Goal | |\n|---|---|---|---|---|", file=out)
+    for goal, found, met, noisy in goals.judged(entry["lines"]):
+        print(f"| {goal.bar} | {goal.text} | {number(found)} | {goal.wanted()} | {'met' if met else 'missed'}"
+              f"{', noisy' if noisy else ''} |", file=out)
+
+
 # --- the page ---
 
 STYLE = """

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The bench: every part, one table, build/bench.jsonl, bench/results/HOST.jsonl, build/bench.html.
+"""The bench: every part, one table, build/bench.jsonl, bench/results/HOST.jsonl, build/bench.html;
+build/bench.md has the tables for docs/benchmark.md.
 
     run.py [--quick | --long] [--only PART[,PART]] [--server COMMAND] [--build DIR] [--no-history]
 
@@ -301,6 +302,8 @@ def main():
             f.write(json.dumps(entry) + "\n")
     page = os.path.join(args.build, "bench.html")
     report.html(page, entry, past(path))
+    with open(os.path.join(args.build, "bench.md"), "w", encoding="utf-8") as f:
+        report.markdown(entry, f)
     report.table(entry, sys.stdout)
     print(f"bench: {len(out.lines)} lines in {entry['seconds']} s; wrote {out.path}, {page}"
           + ("" if args.no_history else f", appended to {path}"))
