@@ -114,7 +114,7 @@ class Rig:
                 if sampler:
                     sampler.stop()
         pps, end = report.rate()
-        if not pps:
+        if not report.narrow():
             raise RigError(f"{bay.key}: no rate with at most {generator.LOSS:.1%} loss was found ({end})")
         if report.faults():
             self.out.wrong(f"{self.part}.{bay.key}: the generator saw {report.faults()}")

@@ -1,5 +1,6 @@
 """turnpike-gen as the rigs use it: one call, one JSON report."""
 import json
+import math
 import os
 import re
 import signal
@@ -31,6 +32,12 @@ class Report:
         """(packets a second, why it ended)"""
         part = self.found.get(which) or {}
         return part.get("pps"), str(part.get("end", ""))
+
+    def narrow(self):
+        """Found, or as good as: what held and what was lost are within a tenth of each other."""
+        part = self.found.get("pdr") or {}
+        pps, end = self.rate()
+        return bool(pps) and (end in ("found", "generator") or part.get("upper_pps", math.inf) <= 1.1 * pps)
 
     def gbps(self, which="pdr"):
         """Of payload."""

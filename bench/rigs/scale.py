@@ -50,7 +50,7 @@ def run(build, mode, clock, out, free_hugepages):
 
 def find(bay, n, budget_s, seconds, watch=None):
     where = ["--clients-from", CLIENTS_FROM, "--peers-from", PEERS_FROM, "--setup-window", 4096,
-             "--find", "pdr", "--rate", "max", "--trial", "1", "--precision", "0.02", "--budget", budget_s, "--drain", "0.1"]
+             "--find", "pdr", "--rate", "max", "--trial", "1" if n >= 1000000 else "0.3", "--precision", "0.02", "--budget", budget_s, "--drain", "0.1"]
     report = bay.generator.run(n, where, seconds, watch)
     if report.faults():
         bay.out.wrong(f"scale.{n}: the generator saw {report.faults()}")
@@ -58,10 +58,10 @@ def find(bay, n, budget_s, seconds, watch=None):
 
 
 def measure(rig, n):
-    budget_s = max(3, min(6, rig.clock.left() / 8))
+    budget_s = 6 if n >= 1000000 else 1.5
     bay = rig.start(WARM)
     bay.out = rig.out
-    warm = [find(bay, WARM, budget_s, budget_s + 25).rate()[0] for _ in range(2)]
+    warm = [find(bay, WARM, budget_s, budget_s + 25).rate()[0] for _ in range(2 if n >= 1000000 else 1)]
     bay.close()
     bay = rig.start(n)
     bay.out = rig.out

@@ -125,7 +125,7 @@ def one_shot(rig, port, other):
             if server.missing():
                 continue
             before = empty if server.name == "turnpike" else None
-            for what, value in (fresh(rig, server.name, server, lambda bay, b=before: capacity(bay, n, b)) or {}).items():
+            for what, value in (fresh(rig, server.name, server, lambda bay, b=before: capacity(bay, n, b, rig.clock)) or {}).items():
                 got[server.name].setdefault(what, []).append(value)
     rig.settle()
     baseline = other().name
@@ -135,7 +135,7 @@ def one_shot(rig, port, other):
         rig.line(name, unit, own, baseline if base else None, base)
 
 
-def capacity(bay, n, empty):
+def capacity(bay, n, empty, clock):
     found = {}
     before = empty or bay.server.memory()
     highest = [before]
@@ -143,23 +143,26 @@ def capacity(bay, n, empty):
     def watch():
         highest.append(max(highest[-1], bay.server.memory()))
 
-    report = bay.generator.run(n, ["--setup-window", 256, "--rate", "2kpps", "--duration", "1.5"], 90, watch)
+    report = bay.generator.run(n, ["--setup-window", 256, "--rate", "2kpps", "--duration", "1.5"],
+                               max(25, min(90, clock.left())), watch)
     per_second = report.setups_per_second(n)
     if per_second:
         found["alloc"] = per_second
     if highest[-1] > before:
         found["memory"] = (highest[-1] - before) / n
-    rate = bindings_per_second(bay)
+    rate = bindings_per_second(bay, clock)
     if rate:
         found["binding"] = rate / 1000
     return found
 
 
-def bindings_per_second(bay):
+def bindings_per_second(bay, clock):
     """The highest rate of Binding requests of which all but 0.5 % are answered: up by half until that
     fails, then halving the gap."""
     good, bad, rate = 0.0, None, 30000.0
     for _ in range(10):
+        if clock.left() < 2 and good:
+            break
         sent, answered, seconds = bay.generator.storm("binding", rate, 0.5)
         held = sent and answered >= (1 - generator.LOSS) * sent
         if held:
