@@ -126,7 +126,7 @@ class Lines:
         if not theirs or not ours:
             return None
         best = max(ours, key=lambda made: made["value"])
-        base = theirs[0]["value"] / theirs[0]["ratio"]
+        base = max(made["value"] / made["ratio"] for made in theirs)
         return {"name": "best.pps", "value": best["value"] * 1000 / base, "ratio": None,
                 "noisy": best["noisy"] or theirs[0]["noisy"]}
 

@@ -91,9 +91,9 @@ color:var(--ink);background:var(--paper)}h1{font-size:1.5rem;margin:0}h2{font-si
 p{margin:.3rem 0;color:var(--soft);max-width:60rem}.tiles{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}
 .tile{border:1px solid var(--line);border-radius:6px;padding:.5rem 1rem;min-width:8rem}.tile b{display:block;
 font-size:1.5rem;line-height:1.2}.tile span{color:var(--soft);font-size:.85rem}.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:60rem;font-size:13px;font-variant-numeric:tabular-nums}
 th{text-align:left;color:var(--soft);font-weight:500;border-bottom:1px solid var(--line)}
-td,th{padding:.25rem .6rem;white-space:nowrap;vertical-align:middle}td.r,th.r{text-align:right}
+td,th{padding:.25rem .5rem;vertical-align:middle;overflow-wrap:anywhere}td.r,th.r{text-align:right}
 tbody tr:nth-child(even){background:var(--band)}.good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}
 .many{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:1rem}figure{margin:0;border:1px solid
 var(--line);border-radius:6px;padding:.6rem}figcaption{font-size:13px;margin-bottom:.3rem}svg{display:block;max-width:100%}
@@ -179,7 +179,7 @@ def _whisker(made):
                 f'<circle cx="{width / 2}" cy="7" r="2.5" fill="var(--ink)"/>', "interval, a tenth either way")
 
 
-COLUMNS_WIDE = "<colgroup>" + "".join(f'<col style="width:{w}%">' for w in (22, 8, 10, 12, 7, 9, 14, 7, 11)) + "</colgroup>"
+COLUMNS_WIDE = "<colgroup>" + "".join(f'<col style="width:{w}%">' for w in (20, 8, 12, 11, 7, 8, 15, 6, 13)) + "</colgroup>"
 
 
 def _tables(entry):

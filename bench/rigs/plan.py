@@ -1,4 +1,5 @@
 """How long everything may take. The whole bench ends within 20 minutes, --quick within 3."""
+import contextlib
 import dataclasses
 import time
 
@@ -26,7 +27,7 @@ class Mode:
 
 QUICK = Mode("quick", 168, 3, (4, 0.4), (2, 0.4), 0.05, 0, ("af_packet",), ("memif",), False, False, 1, 2000, 10000,
              {"r0": 35, "control": 20, "r1": 22, "r3": 58, "r2": 20, "scale": 13})
-FULL = Mode("full", 1140, 5, (8, 1.5), (5, 1.0), 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True, 4,
+FULL = Mode("full", 1140, 5, (7, 1.5), (5, 1.0), 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True, 4,
             10000, 1000000, {"r0": 290, "control": 60, "r1": 100, "r3": 405, "r2": 175, "scale": 110})
 LONG = Mode("long", 7200, 12, (60, 10.0), (40, 5.0), 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True,
             8, 10000, 1000000, {"r0": 1000, "control": 300, "r1": 900, "r3": 3000, "r2": 1700, "scale": 300})
@@ -49,6 +50,16 @@ class Clock:
 
     def left(self):
         return self.part_end - time.monotonic()
+
+    @contextlib.contextmanager
+    def portion(self, of):
+        """Inside, the time left is that fraction of what is left."""
+        end = self.part_end
+        self.part_end = time.monotonic() + of * self.left()
+        try:
+            yield
+        finally:
+            self.part_end = end
 
     def rounds(self, n, enough=2):
         """0..n-1, ending early when another round as long as the longest would not fit; `enough`

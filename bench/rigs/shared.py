@@ -57,10 +57,8 @@ def run(build, mode, clock, out, free_hugepages):
     if free_hugepages < 512:
         out.left_out("r2", f"{free_hugepages} free hugepages of 2 MB, 512 needed; sysctl vm.nr_hugepages=1024")
         return
-    for kind in mode.shared:
-        with SharedRig(build, mode, clock, out) as rig:
-            end, share = clock.part_end, clock.left() / (len(mode.shared) - mode.shared.index(kind))
-            clock.part_end = end - clock.left() + share
+    for i, kind in enumerate(mode.shared):
+        with clock.portion(1 / (len(mode.shared) - i)), SharedRig(build, mode, clock, out) as rig:
             rig.put(kind, "turnpike")
             rig.put(kind, "macswap")
             if f"{kind}.turnpike" in rig.bays:
@@ -68,17 +66,17 @@ def run(build, mode, clock, out, free_hugepages):
                     figures(rig, kind)
                 except RigError as e:
                     out.left_out(f"r2.{kind}", str(e))
-            clock.part_end = end
 
 
 def figures(rig, kind):
     ours, theirs = f"{kind}.turnpike", f"{kind}.macswap"
-    found = rig.collect(list(rig.bays), rig.mode.pairs, list(rig.bays))
+    with rig.clock.portion(0.75 if rig.mode.goodput else 1):
+        found = rig.collect(list(rig.bays), rig.mode.pairs, list(rig.bays))
     if not any(ours in f for f in found):
         return
     rig.rates(f"r2.{kind}.pdr", "Mpps", 1e6, found, ours, {"macswap": theirs})
     rig.latencies(f"r2.{kind}", found, ours, {"macswap": theirs})
-    if rig.mode.goodput and rig.clock.left() > 4 * (rig.search_s[0] + 2):
+    if rig.mode.goodput and rig.clock.left() > rig.search_s[0] + 3:
         rig.how = rig.how + ["--size", 1200]
         large = [f[ours][0] for f in rig.collect([ours], 4) if ours in f]
         rig.line(f"r2.{kind}.goodput", "Gbit/s", [r.gbps() for r in large], note=limits(large, ""))

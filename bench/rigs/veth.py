@@ -48,9 +48,11 @@ def run(build, mode, clock, out, template=None):
             rig.add(f"turnpike.{port}", servers.Turnpike(build, f"{port}:eth0"))
             rig.add(f"macswap.{port}", servers.Testpmd(build, testpmd_port(port)))
         rig.add(other().name, other())
-        throughput(rig, other().name)
+        with clock.portion(0.66):
+            throughput(rig, other().name)
         if mode.others:
-            lesser(rig)
+            with clock.portion(0.3):
+                lesser(rig)
     with VethRig(build, mode, clock, out) as rig:
         one_shot(rig, mode.ports[-1], other)
 
@@ -73,7 +75,7 @@ def lesser(rig):
     """Debian's other TURN servers: a few searches each, told beside the rest."""
     for server in (servers.Pion(rig.build), servers.P1Stun(rig.build)):
         name = server.name
-        if rig.clock.left() < 90 + rig.search_s[0]:
+        if rig.clock.left() < rig.search_s[0] + 3:
             rig.out.left_out(f"r3.{name}", "no time left")
             continue
         rig.add(name, server)
@@ -160,10 +162,10 @@ def bindings_per_second(bay, clock):
     """The highest rate of Binding requests of which all but 0.5 % are answered: up by half until that
     fails, then halving the gap."""
     good, bad, rate = 0.0, None, 30000.0
-    for _ in range(10):
+    for _ in range(8):
         if clock.left() < 2 and good:
             break
-        sent, answered, seconds = bay.generator.storm("binding", rate, 0.5)
+        sent, answered, seconds = bay.generator.storm("binding", rate, 0.3)
         held = sent and answered >= (1 - generator.LOSS) * sent
         if held:
             good = max(good, answered / seconds)
