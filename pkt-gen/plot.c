@@ -5,7 +5,7 @@
 #include "pkt-gen/html.h"
 
 /* Room for the labels around what is drawn. */
-enum { LEFT = 58, RIGHT = 14, TOP = 12, BOTTOM = 44 };
+enum { LEFT = 72, RIGHT = 16, TOP = 12, BOTTOM = 44 };
 
 static double across(const struct plot_axis *a, double v)
 {
@@ -105,7 +105,7 @@ static void axes(const struct plot *p)
 		fprintf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
 		        LEFT, right, y, y);
 		fprintf(out, "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
-		        LEFT - 6, y + 4);
+		        LEFT - 8, y + 4);
 		html_text(out, p->y.tick[i].text);
 		fputs("</text>\n", out);
 	}
@@ -114,8 +114,9 @@ static void axes(const struct plot *p)
 		fprintf(out,
 		        "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x,
 		        x, bottom, bottom + 4);
-		fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
-		        x, bottom + 17);
+		const bool edge = x > right - 12; /* a middle there would be cut off */
+		fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
+		        edge ? right + RIGHT - 2 : x, bottom + 17, edge ? "end" : "middle");
 		html_text(out, p->x.tick[i].text);
 		fputs("</text>\n", out);
 	}
@@ -124,8 +125,11 @@ static void axes(const struct plot *p)
 	fprintf(out, "<text class=\"title\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">",
 	        (LEFT + right) / 2, PLOT_HEIGHT - 7);
 	html_text(out, p->x.title);
+	fputs("</text>\n", out);
+	if (p->y.title == NULL)
+		return;
 	fprintf(out,
-	        "</text><text class=\"title\" transform=\"translate(12 %.1f) rotate(-90)\" "
+	        "<text class=\"title\" transform=\"translate(12 %.1f) rotate(-90)\" "
 	        "text-anchor=\"middle\">",
 	        (TOP + bottom) / 2);
 	html_text(out, p->y.title);

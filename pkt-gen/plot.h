@@ -18,7 +18,7 @@ enum { PLOT_WIDTH = 480, PLOT_HEIGHT = 250, PLOT_TICKS_MAX = 16 };
 struct plot_axis {
 	double low, high;
 	bool log;
-	const char *title; /* with its unit */
+	const char *title; /* with its unit; NULL: none, the ticks say it */
 	unsigned n_ticks;
 	struct {
 		double at;

@@ -28,7 +28,8 @@ static const char style[] =
 	".soft{color:var(--soft)}.said{overflow-wrap:anywhere}\n"
 	".badge{display:inline-block;border-radius:4px;padding:0 "
 	"8px;margin-left:8px;font-size:14px;color:var(--card);"
-	"vertical-align:2px}.badge.good{background:var(--good)}.badge.bad{background:var(--bad)}\n"
+	"vertical-align:2px}.badge.good{background:var(--good);color:var(--card)}.badge.bad{"
+	"background:var(--bad);color:var(--card)}\n"
 	".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(165px,1fr));gap:12px;"
 	"margin:20px 0}\n"
 	".tile,.card,.table{background:var(--card);border:1px solid "
@@ -61,7 +62,7 @@ static const char style[] =
 	".fair{color:var(--fair)}.bad{color:var(--bad)}.grey{color:var(--grey)}\n"
 	".table{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:"
 	"tabular-nums;font-size:14px}\n"
-	"th,td{padding:5px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid "
+	"th,td{padding:5px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid "
 	"var(--line)}tr:last-child td{border:0}\n"
 	"th{font-weight:600;color:var(--soft)}th:first-child,td:first-child,.words{text-align:left}"
 	"\n"
@@ -70,6 +71,7 @@ static const char style[] =
 	"dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0;padding:12px "
 	"14px}dt{color:var(--soft)}"
 	"dd{margin:0;min-width:0}\n"
+	"@media(max-width:540px){svg{font-size:14.5px}svg .note{font-size:14px}}\n"
 	"</style>\n";
 /* clang-format on */
 
@@ -136,11 +138,13 @@ static void tiles_of_sum(const struct report *r, const struct tally *all, FILE *
 			tile_close(out, "from the intended send time");
 		}
 	}
-	tile_open(out, "lost");
-	fputs(FIGURE(ratio, tally_loss(all)), out);
-	snprintf(note, sizeof(note), "%s of %s packets%s", FIGURE(count, all->lost),
-	         FIGURE(count, all->sent), r->n_trials > 1 ? ", all trials" : "");
-	tile_close(out, note);
+	if (!r->has_search && !r->has_capacity) { /* which lose by design */
+		tile_open(out, "lost");
+		fputs(FIGURE(ratio, tally_loss(all)), out);
+		snprintf(note, sizeof(note), "%s of %s packets%s", FIGURE(count, all->lost),
+		         FIGURE(count, all->sent), r->n_trials > 1 ? ", all trials" : "");
+		tile_close(out, note);
+	}
 	const uint64_t bad = all->corrupted + all->misdelivered + all->checksum;
 	tile_open(out, "damaged or astray");
 	fputs(FIGURE(count, bad), out);

@@ -78,7 +78,7 @@ static struct plot_axis seconds_axis(double high)
 	struct plot_axis a = plot_linear(high, 1, "seconds of measuring");
 
 	a.high = high; /* no empty room behind the end */
-	while (a.n_ticks > 0 && a.tick[a.n_ticks - 1].at > high)
+	while (a.n_ticks > 0 && a.tick[a.n_ticks - 1].at > high * (1 + 1e-6))
 		a.n_ticks--;
 	return a;
 }
@@ -131,6 +131,24 @@ struct curve {
 	struct report_latency l;
 };
 
+/* The longest trial at about that rate, the last of equals. 1, or 0: none was timed. */
+static unsigned curve_at(const struct report *r, const char *name, double pps, struct curve *c)
+{
+	const struct report_trial *best = NULL;
+
+	for (unsigned i = 0; i < r->n_trials; i++) {
+		const struct report_trial *t = &r->trials[i];
+		if (t->latency.max > 0 && fabs(t->sent_pps - pps) <= pps * 0.002 &&
+		    (best == NULL || t->seconds >= best->seconds * 0.99))
+			best = t;
+	}
+	if (best == NULL)
+		return 0;
+	*c = (struct curve){ .l = best->latency };
+	snprintf(c->name, sizeof(c->name), "%s, %s", name, FIGURE(rate, best->sent_pps));
+	return 1;
+}
+
 /* By what was asked for: loads, storm, trials; at most so many that they can be told apart. */
 static unsigned curves(const struct report *r, struct curve c[CURVES_MAX + 1])
 {
@@ -149,15 +167,14 @@ static unsigned curves(const struct report *r, struct curve c[CURVES_MAX + 1])
 		c[n] = (struct curve){ .l = media[i]->latency };
 		snprintf(c[n].name, sizeof(c[n].name), "%s", when[i]);
 	}
-	/* The last ones: those of a search at its end are the ones that count. */
-	for (unsigned i = r->n_trials; n < 2 && r->n_at == 0 && !r->has_storm && i-- > 0;) {
-		const struct report_trial *t = &r->trials[i];
-		if (t->latency.max == 0)
-			continue;
-		c[n] = (struct curve){ .l = t->latency };
-		snprintf(c[n++].name, sizeof(c[n].name), "trial %u, %s", i + 1,
-		         FIGURE(rate, t->sent_pps));
+	if (n == 0 && r->has_search) {
+		n += curve_at(r, "NDR", r->ndr.pps, &c[n]);
+		n += curve_at(r, "PDR", r->pdr.pps, &c[n]);
 	}
+	if (n == 0 && r->has_capacity)
+		n += curve_at(r, "all calls", r->calls_pps, &c[n]);
+	if (n == 0 && r->n_trials > 0) /* the last one */
+		n += curve_at(r, "trial", r->trials[r->n_trials - 1].sent_pps, &c[n]);
 	for (unsigned i = 0; i < n; i++)
 		c[i].class = class[i];
 	if (r->has_bias) {
@@ -172,8 +189,10 @@ static void plot_latency(const struct report *r, FILE *out)
 {
 	static const char *const names[NINES] = { "least",  "50 %",    "90 %",   "99 %",
 		                                  "99.9 %", "99.99 %", "largest" };
-	static const double at[NINES] = { 0, 0.5, 1, 2, 3, 4, 5 };
-	struct plot_axis x = { .low = 0, .high = 5, .title = "share of packets", .n_ticks = NINES };
+	static const double at[NINES] = { 0, 0.6, 1.2, 2.2, 3.2, 4.2, 5.2 };
+	struct plot_axis x = {
+		.low = 0, .high = 5.2, .title = "share of packets", .n_ticks = NINES
+	};
 	struct curve c[CURVES_MAX + 1];
 	const unsigned n = curves(r, c);
 	double low = INFINITY, high = 0;
@@ -191,7 +210,7 @@ static void plot_latency(const struct report *r, FILE *out)
 		x.tick[i].at = at[i];
 		snprintf(x.tick[i].text, FIGURE_MAX, "%s", names[i]);
 	}
-	const struct plot_axis y = plot_log_time(low, high, "latency");
+	const struct plot_axis y = plot_log_time(low, high, NULL);
 	figure_open(out, "Latency, from the intended send time");
 	fputs("<ul class=\"legend\">", out);
 	for (unsigned i = 0; i < n; i++)
@@ -224,11 +243,11 @@ struct report_mark report_mark(const struct report *r, const struct report_trial
 	const double loss = tally_loss(&t->tally);
 
 	if (t->generator_bound)
-		return (struct report_mark){ "grey", "the generator was the limit", PLOT_TRIANGLE };
+		return (struct report_mark){ "grey", "generator limit", PLOT_TRIANGLE };
 	if (loss == 0)
 		return (struct report_mark){ "good", "no loss", PLOT_DOT };
 	if (loss <= r->options->loss)
-		return (struct report_mark){ "fair", "loss allowed for PDR", PLOT_RING };
+		return (struct report_mark){ "fair", "loss within the limit", PLOT_RING };
 	return (struct report_mark){ "bad", "more loss", PLOT_CROSS };
 }
 
@@ -248,7 +267,8 @@ static void search_legend(const struct report *r, unsigned n, FILE *out)
 
 static struct plot_axis count_axis(unsigned n, const char *title)
 {
-	struct plot_axis a = { .low = 0, .high = n + 0.5, .title = title };
+	/* Levels have their names in the room behind the last one. */
+	struct plot_axis a = { .low = 0, .high = n * 1.3 + 0.5, .title = title };
 	const unsigned step = n <= 10 ? 1 : n <= 25 ? 2 : n <= 60 ? 5 : n <= 150 ? 10 : 50;
 
 	for (unsigned i = step; i <= n && a.n_ticks < PLOT_TICKS_MAX; i += step) {
@@ -309,29 +329,29 @@ static void bars(FILE *out, unsigned group, const char *title, const double v[3]
 {
 	static const char *const when[] = { "before", "during", "after" };
 	static const char *const class[] = { "s1", "s2", "s3" };
-	const double left = 6 + group * 158.0, bottom = 196, tall = 140;
+	const double left = 2 + group * 161.0, bottom = 196, tall = 140;
 	const double high = fmax(v[0], fmax(v[1], v[2]));
 
 	fprintf(out, "<text class=\"title\" x=\"%.0f\" y=\"16\" text-anchor=\"middle\">",
-	        left + 76);
+	        left + 78);
 	html_text(out, title);
 	fputs("</text>", out);
 	for (unsigned i = 0; i < 3; i++, text += FIGURE_MAX) {
-		const double h = high > 0 ? v[i] / high * tall : 0, x = left + 4 + i * 50;
+		const double h = high > 0 ? v[i] / high * tall : 0, x = left + 4 + i * 52;
 		fprintf(out,
-		        "<rect class=\"fill %s\" x=\"%.1f\" y=\"%.1f\" width=\"40\" "
+		        "<rect class=\"fill %s\" x=\"%.1f\" y=\"%.1f\" width=\"44\" "
 		        "height=\"%.1f\"/>",
 		        class[i], x, bottom - h, h);
 		fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
-		        x + 20, bottom - h - 5);
+		        x + 22, bottom - h - 5);
 		html_text(out, text);
 		fprintf(out,
 		        "</text><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
 		        "text-anchor=\"middle\">%s</text>\n",
-		        x + 20, bottom + 16, when[i]);
+		        x + 22, bottom + 16, when[i]);
 	}
 	fprintf(out, "<line class=\"axis\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%.0f\" y2=\"%.0f\"/>\n",
-	        left, left + 148, bottom, bottom);
+	        left, left + 154, bottom, bottom);
 }
 
 static void plot_storm(const struct report_storm *s, FILE *out)
