@@ -246,6 +246,8 @@ struct report_mark report_mark(const struct report *r, const struct report_trial
 		return (struct report_mark){ "grey", "generator limit", PLOT_TRIANGLE };
 	if (loss == 0)
 		return (struct report_mark){ "good", "no loss", PLOT_DOT };
+	if (r->has_search && r->pdr.end == SEARCH_GOES_ON) /* NDR alone was looked for */
+		return (struct report_mark){ "bad", "loss", PLOT_CROSS };
 	if (loss <= r->options->loss)
 		return (struct report_mark){ "fair", "loss within the limit", PLOT_RING };
 	return (struct report_mark){ "bad", "more loss", PLOT_CROSS };

@@ -18,7 +18,7 @@ static const struct options options = {
 	              .addr = { .ip = { [10] = 0xFF, [11] = 0xFF, 198, 18, 0, 1 } } } },
 };
 
-static const char evil[] = "<script>alert('x')</script> & \"quotes\" \xFF\xC0\x80 \x01 ]]>";
+static char evil[] = "<script>alert('x')</script> & \"quotes\" \xFF\xC0\x80 \x01 ]]>";
 
 static void add_trial(struct report *r, double pps, double loss)
 {
@@ -43,7 +43,7 @@ static void add_trial(struct report *r, double pps, double loss)
 
 static struct report *full(void)
 {
-	char *argv[] = { (char *)"turnpike-gen", (char *)evil };
+	char name[] = "turnpike-gen", *argv[] = { name, evil };
 	struct report *r = report_new(&options, 2, argv);
 
 	add_trial(r, 900000, 0.2);
