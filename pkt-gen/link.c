@@ -189,6 +189,12 @@ const char *link_device(const struct link *l, unsigned port)
 	return l->options->port[port].device;
 }
 
+/* Rings in shared memory that the other end empties: that they are full is its doing. */
+static bool is_shared_ring(const struct config_port *port)
+{
+	return port->kind == DEVICE_MEMIF || port->kind == DEVICE_VDEV;
+}
+
 unsigned link_lanes(struct link *l, unsigned engine, struct lane *out, unsigned n)
 {
 	unsigned i;
@@ -197,7 +203,8 @@ unsigned link_lanes(struct link *l, unsigned engine, struct lane *out, unsigned 
 		out[i] = (struct lane){ .ethdev = l->dp.ports[i].ethdev,
 			                .queue = (uint16_t)engine,
 			                .pool = l->dp.ports[i].pool,
-			                .software = l->dp.ports[i].software };
+			                .software = l->dp.ports[i].software,
+			                .full_is_loss = is_shared_ring(&l->cfg->ports[i]) };
 	return i;
 }
 

@@ -5,25 +5,26 @@
 
 enum { INDENT = 30, WIDTH = 100 };
 
-/* Words of `text` from column `at` on, later lines indented. */
-static void put_words(FILE *out, const char *text, unsigned at)
+/* Words of `text` from column `at` on, later lines indented. Where it ended. */
+static unsigned put_words(FILE *out, const char *text, unsigned at)
 {
+	const unsigned first = at;
+
 	while (*text != '\0') {
 		const unsigned len = (unsigned)strcspn(text, " ");
 
-		if (at + len > WIDTH && at > INDENT) {
+		if (at > INDENT && at + 1 + len > WIDTH) {
 			fprintf(out, "\n%*s", INDENT, "");
 			at = INDENT;
+		} else if (at > first || first > INDENT) {
+			fputc(' ', out);
+			at++;
 		}
 		fprintf(out, "%.*s", (int)len, text);
 		at += len;
-		text += len;
-		if (*text == ' ') {
-			fputc(' ', out);
-			at++;
-			text++;
-		}
+		text += len + (text[len] == ' ');
 	}
+	return at;
 }
 
 static void help_row(FILE *out, const struct option_row *row)
@@ -39,9 +40,11 @@ static void help_row(FILE *out, const struct option_row *row)
 		at = 0;
 	}
 	fprintf(out, "%*s", (int)(INDENT - at), "");
-	put_words(out, row->doc, INDENT);
-	if (row->def != NULL)
-		fprintf(out, " [%s]", row->def);
+	at = put_words(out, row->doc, INDENT);
+	if (row->def != NULL) {
+		snprintf(head, sizeof(head), "[%s]", row->def);
+		put_words(out, head, at);
+	}
 	fputc('\n', out);
 }
 

@@ -134,8 +134,8 @@ const struct option_row option_rows[] = {
 	  "Something else than media beside the media: allocate, binding, spoofed, mutated, churn, "
 	  "vanish, scan",
 	  false },
-	{ "storm-rate", OPTION_NUMBER, AT(storm_rate), 1, 1e9, NULL, "N", "1000",
-	  "Packets or moves of the storm a second", false },
+	{ "storm-rate", OPTION_NUMBER, AT(storm_rate), 0, 1e9, NULL, "N", "0",
+	  "Packets or moves of the storm a second; 0: the storm's own rate", false },
 	{ "storm-seed", OPTION_U64, AT(seed), 0, 0, NULL, "N", "1", "Seed of what is drawn",
 	  false },
 	{ "replay", OPTION_TEXT, AT(replay), 0, 0, NULL, "FILE", NULL,

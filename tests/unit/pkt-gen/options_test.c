@@ -247,7 +247,7 @@ static void test_bad_values(void)
 		{ BASE "--drain 61", "--drain: '61' is not a number from 0 to 60" },
 		{ BASE "--order rand", "--order: 'rand' is not one of random, round" },
 		{ BASE "--find ndx", "--find: 'ndx' is not one of ndr, pdr; did you mean ndr?" },
-		{ BASE "--storm-rate 0", "--storm-rate: '0' is not a number from 1" },
+		{ BASE "--storm-rate -1", "--storm-rate: '-1' is not a number from 0" },
 		{ BASE "--storm-seed 18446744073709551616", "is not a whole number" },
 		{ BASE "--replay-speed 0", "--replay-speed: '0' is not a number from 0.001" },
 		{ BASE "--trial 0", "--trial: '0' is not a number from 0.1" },
@@ -436,6 +436,10 @@ static void test_told(void)
 	fclose(f);
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		CHECK(strstr(text, names[i]) != NULL, names[i]);
+	CHECK(strstr(text, " \n") == NULL, "no space at the end of a line");
+	for (char *save = NULL, *at = strtok_r(text, "\n", &save); at != NULL;
+	     at = strtok_r(NULL, "\n", &save))
+		CHECK(strlen(at) <= 100, at);
 	free(text);
 	forget(l);
 }
