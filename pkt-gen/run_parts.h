@@ -71,6 +71,7 @@ struct run {
 	const char *what; /* is being done; for the live view */
 	double progress, left_s;
 	uint32_t grown; /* clients that were told to stand */
+	double grown_s; /* that took so long */
 	uint32_t made;  /* bindings whose streams were compiled, or do not stand */
 	uint32_t calls; /* bindings that send */
 };

@@ -138,7 +138,9 @@ static void note_setup(struct run *r)
 
 	r->report->has_setup = true;
 	r->report->setup = *c;
-	r->report->setup_s = c->last_s - c->first_s;
+	/* Between the steps of a search for calls media runs. */
+	r->report->setup_s =
+		r->options->find == FIND_CAPACITY ? r->grown_s : c->last_s - c->first_s;
 	r->report->setup_rtt = report_latency(fleet_rtt(r->fleet));
 }
 
@@ -203,6 +205,7 @@ bool run_grow(struct run *r, uint32_t n, unsigned *code)
 		live_show(r->live, "allocating", &none, s, done, done > 0.02 ? s / done - s : 0);
 		run_nap(TURN_MS);
 	}
+	r->grown_s += (double)(run_now_ns() - began) / 1e9;
 	note_setup(r);
 	if (c->failed > failed && r->options->find != FIND_CAPACITY)
 		say_failed(r, c);

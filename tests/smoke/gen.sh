@@ -2,13 +2,13 @@
 # turnpike-gen against a relay, over a veth: every packet accounted for, allocations given up, eth0
 # given back.
 #
-# usage: gen.sh media|families|crowd|end|alone|coturn
+# usage: gen.sh media|families|crowd|ports|deeds|end|alone|coturn
 . "$(dirname "$0")/relay_lab.sh"
 what=${1:-media}
 GEN=$LAB_BUILD/turnpike-gen
 lab_begin
 [ -x "$GEN" ] || lab_skip "needs turnpike-gen"
-RATE=2kpps SECONDS_=1.5
+RATE=2kpps SECONDS_=1.5 PORT=af_packet:eth0
 
 # gen TITLE CONDITIONS -- OPTIONS: one run, judged by gen_check.py.
 gen() {
@@ -28,7 +28,7 @@ gen_run() {
 	gen_judged=$1
 	shift
 	rm -f "$LAB_DIR/gen.json"
-	lab_in outside timeout -k 5 30 "$GEN" --port af_packet:eth0 \
+	lab_in outside timeout -k 5 30 "$GEN" --port "$PORT" \
 		--rate $RATE --duration $SECONDS_ --setup-rate 0 --json "$LAB_DIR/gen.json" "$@" \
 		>"$LAB_DIR/gen.out" 2>&1 || {
 		tail -n 12 "$LAB_DIR/gen.out"
@@ -49,7 +49,7 @@ given_back() {
 	! lab_in outside nft list ruleset | grep -q turnpike || { echo "still muted"; return 1; }
 	! lab_in outside ip link show dev eth0 | grep -q xdp || { echo "an XDP program is left"; return 1; }
 	[ "$(lab_in outside sysctl -n net.ipv6.conf.eth0.disable_ipv6)" = 0 ] || { echo "no IPv6"; return 1; }
-	[ -z "$(ls -d /run/turnpike/gen-"$(lab_in outside stat -Lc %i /proc/self/ns/net)"-* 2>/dev/null)" ] ||
+	[ ! -e "/run/turnpike/gen-$(lab_in outside stat -Lc %i /proc/self/ns/net)-eth0" ] ||
 		{ echo "a run directory is left"; return 1; }
 	lab_in outside ping -c 1 -W 2 "$SERVER4"
 }
@@ -113,6 +113,45 @@ crowd() {
 	RATE=20calls gen "20 calls of audio" 'lost=0' 'sent>2500' 'sent<3200' -- \
 		$V4 --clients 30 --size audio --direction both
 	relay_finish
+}
+
+# Two ports, two engines, shared memory instead of a wire.
+# shellcheck disable=SC2086
+ports() {
+	lab_pair relay outside
+	lab_link relay outside eth1
+	relay_outside outside
+	conf=$LAB_DIR/relay.yaml
+	relay_config "$conf" "- device: af_packet:eth0" "  addresses: [$SERVER4/24, \"$SERVER6/64\"]" \
+		"- device: af_packet:eth1" "  addresses: [198.19.0.1/24]" \
+		"- device: memif:$LAB_DIR/gen.sock,role=server,id=0" "  addresses: [198.18.99.1/24]"
+	sed -i "s/^listeners: \[/listeners: [198.18.99.1:3478, /" "$conf"
+	relay_up relay relay "$conf"
+	gen "clients at one port, peers at another" 'lost=0' 'sent>2500' -- $V4 \
+		--port af_packet:eth1 --address 198.19.0.2/24 --clients 10 --direction both
+	gen "two engines" 'lost=0' 'sent>2500' 'setup.ready=40' -- $V4 --clients 40 --direction both --cores 0,1
+	PORT=memif:$LAB_DIR/gen.sock,role=client,id=0 gen "shared memory" 'lost=0' 'sent>2500' -- \
+		--address 198.18.99.2/24 --server 198.18.99.1:3478 $ALICE --clients 10
+	lab_check "no allocation is left" no_allocations
+	lab_check "the relay stops" relay_down
+	lab_end
+}
+
+# Searches, latency, a storm, each short.
+# shellcheck disable=SC2086
+deeds() {
+	relay_begin
+	SECONDS_=0.8
+	RATE=3kpps gen "latency at 10, 50 and 90 %" 'lost=0' 'sent>1500' -- $V4 --clients 5 --latency --trial 0.6
+	RATE=4kpps gen "a search up to a rate that is held" 'lost=0' 'pdr.found=true' 'pdr.pps>3800' -- \
+		$V4 --clients 5 --find pdr --trial 0.3
+	lab_check "a search for calls" deeds_capacity
+	gen "a storm beside media" 'storm.media.during.sent>1000' 'storm.media.during.lost=0' 'storm.answered>500' -- \
+		$V4 --clients 5 --storm binding --storm-rate 1000
+	relay_finish
+}
+deeds_capacity() {
+	gen_run 'lost=0 capacity.calls=12' $V4 --clients 12 --size audio --direction both --find-capacity --trial 0.4
 }
 
 # Signals in the middle of a run: a report, no allocations, eth0 back; and after a crash at least that.
@@ -207,6 +246,6 @@ coturn() {
 }
 
 case $what in
-media | families | crowd | end | alone | coturn) "$what" ;;
+media | families | crowd | ports | deeds | end | alone | coturn) "$what" ;;
 *) echo "unknown: $what" >&2; exit 2 ;;
 esac
