@@ -111,6 +111,10 @@ static bool make_record(struct run *r)
 
 	if (r->options->record == NULL)
 		return true;
+#ifdef RUN_WITHOUT_RECORD
+	log_error("run", "record", "error=\"this build has no --record\"");
+	return false;
+#endif
 	for (unsigned i = 0; i < r->n_engines; i++)
 		for (unsigned k = 0; k < r->n_lanes; k++)
 			all[n++] = r->lane[i][k];
@@ -194,13 +198,6 @@ int run(const struct options *o, int argc, char **argv)
 	struct run *r = calloc(1, sizeof(*r));
 	int rc = EXIT_CODE_RESOURCE;
 
-	if ((o->record != NULL && record_open == NULL) ||
-	    (o->replay != NULL && replay_open == NULL) ||
-	    (o->html != NULL && report_html == NULL)) {
-		fputs("turnpike-gen: this build has no --record, --replay or --html\n", stderr);
-		free(r);
-		return rc;
-	}
 	if (r == NULL)
 		return rc;
 	r->options = o;

@@ -1,6 +1,7 @@
 /* What a run is for: trials, searches, storms, replays. */
 #include <stdlib.h>
 
+#include "log.h"
 #include "pkt-gen/capacity.h"
 #include "pkt-gen/run_parts.h"
 
@@ -322,6 +323,10 @@ static bool replay_is_done(struct run *r)
 
 static void do_replay(struct run *r)
 {
+	const enum log_level level = log_get_level();
+
+	if (!r->options->quiet)
+		log_set_level(LOG_LEVEL_INFO); /* it says what it reads, and a line a method */
 	run_ask(r, make_replay, NULL);
 	if (r->replay == NULL) {
 		run_fail(r, "the capture cannot be replayed: %s", r->options->replay);
@@ -331,6 +336,7 @@ static void do_replay(struct run *r)
 	if (run_stopped())
 		run_fail(r, "interrupted");
 	run_ask(r, drop_replay, NULL);
+	log_set_level(level);
 	r->report->has_storm = true;
 }
 

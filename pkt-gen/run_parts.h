@@ -12,17 +12,11 @@
 #include "pkt-gen/storm.h"
 #include "pkt-gen/trial.h"
 
-/* Parts that a build may be without; their options are then refused. */
+#ifdef RUN_WITHOUT_RECORD
 #pragma weak record_open
 #pragma weak record_turn
 #pragma weak record_close
-#pragma weak replay_open
-#pragma weak replay_turn
-#pragma weak replay_input
-#pragma weak replay_done
-#pragma weak replay_report
-#pragma weak replay_free
-#pragma weak report_html
+#endif
 
 enum { RUN_FLEET_BURST = 32, RUN_CREDENTIAL_MAX = 512 };
 

@@ -145,21 +145,44 @@ deeds() {
 	RATE=3kpps gen "latency at 10, 50 and 90 %" 'lost=0' 'sent>1500' -- $V4 --clients 5 --latency --trial 0.6
 	RATE=4kpps gen "a search up to a rate that is held" 'lost=0' 'pdr.found=true' 'pdr.pps>3800' -- \
 		$V4 --clients 5 --find pdr --trial 0.3
-	lab_check "a search for calls" deeds_capacity
+	lab_check "a search for calls, and its page" deeds_capacity
 	gen "a storm beside media" 'storm.media.during.sent>1000' 'storm.media.during.lost=0' 'storm.answered>500' -- \
 		$V4 --clients 5 --storm binding --storm-rate 1000
 	relay_finish
 }
 deeds_capacity() {
-	gen_run 'lost=0 capacity.calls=12' $V4 --clients 12 --size audio --direction both --find-capacity --trial 0.4
+	gen_run 'lost=0 capacity.calls=12' $V4 --clients 12 --size audio --direction both --find-capacity --trial 0.4 \
+		--html "$LAB_DIR/gen.html" && grep -q '</html>' "$LAB_DIR/gen.html"
 }
 
 # Signals in the middle of a run: a report, no allocations, eth0 back; and after a crash at least that.
+# A datagram from the relay's host to a port where nobody is: no port unreachable comes back.
+quiet() {
+	lab_in relay python3 - "$HOST4" <<'P'
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.5)
+s.connect((sys.argv[1], 9))
+try:
+    for _ in range(3):
+        s.send(b"anybody there?")
+        time.sleep(0.1)
+    s.recv(100)
+except TimeoutError:
+    sys.exit(0)
+except ConnectionRefusedError:
+    sys.exit(1)
+P
+}
 # shellcheck disable=SC2086
 end_by() { # SIGNAL CODE
 	lab_start outside "end-$1" "$GEN" --port af_packet:eth0 $V4 --clients 10 --duration 60 --json "$LAB_DIR/end.json"
 	end_pid=$LAB_PID
 	lab_wait 10 some_allocations || { echo "it did not begin"; return 1; }
+	if [ "$1" = TERM ]; then
+		quiet || { echo "UDP to the generator was answered port unreachable"; return 1; }
+		lab_in relay ping -c 1 -W 2 "$HOST4" || { echo "the kernel does not answer ping"; return 1; }
+	fi
 	sleep 0.5
 	lab_stop "$end_pid" "-$1" || { echo "it does not end"; return 1; }
 	[ "$LAB_STATUS" -eq "$2" ] || { echo "status $LAB_STATUS"; cat "$LAB_DIR/end-$1.log"; return 1; }
@@ -176,6 +199,7 @@ end() {
 		lab_check "gives allocations up" no_allocations
 		lab_check "gives eth0 back" given_back
 	done
+	lab_check "only then does the kernel answer port unreachable" refused
 	lab_check "breaks by SEGV" end_by SEGV 1
 	lab_check "gives eth0 back all the same" given_back
 	lab_check "says so" grep -q 'broke by signal 11' "$LAB_DIR/end-SEGV.log"
@@ -193,6 +217,9 @@ end() {
 end_nobody() {
 	lab_in outside timeout 20 "$GEN" --port af_packet:eth0 --address $HOST4/24 --server 198.18.0.77:3478 $ALICE
 	[ $? -eq 1 ]
+}
+refused() {
+	! quiet
 }
 end_refused() {
 	lab_in outside timeout 20 "$GEN" --port af_packet:eth0 --address $HOST4/24 --server $SERVER4:3478 \
