@@ -1,0 +1,298 @@
+/* Ta, transactions, and what is sent when (ICE-103 to ICE-119). */
+#include "control/ice/parts.h"
+
+static bool idle(const struct stream *s)
+{
+	return s->list != LIST_RUNNING || !s->formed || !s->now.theirs.set;
+}
+
+/* --- which pair (ICE-105) --- */
+
+static bool may_go(const struct ice_agent *a, const struct pair *p)
+{
+	return gather_permitted(a, a->local[p->local].via,
+	                        &a->stream[p->stream].remote[p->remote].c.at.addr);
+}
+
+static int best_waiting(const struct ice_agent *a, unsigned stream, bool *any)
+{
+	int best = NONE;
+
+	*any = false;
+	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+		const struct pair *const p = &a->pair[i];
+
+		if (!p->id || !p->listed || p->stream != stream || p->state != ICE_WAITING ||
+		    p->queued)
+			continue;
+		*any = true;
+		if (!may_go(a, p))
+			continue;
+		if (best == NONE || p->priority > a->pair[best].priority ||
+		    (p->priority == a->pair[best].priority &&
+		     p->component < a->pair[best].component))
+			best = i;
+	}
+	return best;
+}
+
+/* A foundation that nobody in the whole set is at work on. */
+static bool foundation_idle(const struct ice_agent *a, int i)
+{
+	for (int k = 0; k < PAIRS_HARD_MAX; k++)
+		if (a->pair[k].id && a->pair[k].listed &&
+		    (a->pair[k].state == ICE_WAITING || a->pair[k].state == ICE_IN_PROGRESS) &&
+		    pair_same_foundation(a, i, k))
+			return false;
+	return true;
+}
+
+/* Step 2: lowest component first, then highest priority, one of each foundation. */
+static void thaw(struct ice_agent *a, unsigned stream)
+{
+	for (;;) {
+		int best = NONE;
+
+		for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+			const struct pair *const p = &a->pair[i];
+
+			if (!p->id || !p->listed || p->stream != stream || p->state != ICE_FROZEN ||
+			    !foundation_idle(a, i))
+				continue;
+			if (best == NONE || p->component < a->pair[best].component ||
+			    (p->component == a->pair[best].component &&
+			     p->priority > a->pair[best].priority))
+				best = i;
+		}
+		if (best == NONE)
+			return;
+		pair_state(a, best, ICE_WAITING, "idle");
+	}
+}
+
+static int pick(struct ice_agent *a, unsigned stream, bool *triggered)
+{
+	bool any;
+	int i = queue_pop(a, stream);
+
+	*triggered = i != NONE;
+	if (i != NONE)
+		return i;
+	i = best_waiting(a, stream, &any);
+	if (any)
+		return i;
+	thaw(a, stream);
+	return best_waiting(a, stream, &any);
+}
+
+/* --- transactions --- */
+
+struct transaction *check_find(struct ice_agent *a, const uint8_t *txid)
+{
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+		if (a->transaction[i].live &&
+		    memcmp(a->transaction[i].txid, txid, STUN_TXID_LEN) == 0)
+			return &a->transaction[i];
+	return NULL;
+}
+
+/* ICE-109. */
+static uint32_t rto(const struct ice_agent *a)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+		n += a->pair[i].id && a->pair[i].listed &&
+		     (a->pair[i].state == ICE_WAITING || a->pair[i].state == ICE_IN_PROGRESS);
+	const uint64_t ms = (uint64_t)a->ta_ms * n;
+
+	return ms < RTO_MIN_MS ? RTO_MIN_MS : ms > RTO_MAX_MS ? RTO_MAX_MS : (uint32_t)ms;
+}
+
+static struct transaction *begin(struct ice_agent *a, int i, enum ice_what what)
+{
+	const struct pair *const p = &a->pair[i];
+	const struct local *const l = &a->local[p->local];
+	struct transaction *t = NULL;
+
+	for (unsigned k = 0; k < TRANSACTIONS_MAX && !t; k++)
+		if (!a->transaction[k].live)
+			t = &a->transaction[k];
+	if (!t)
+		return NULL;
+	*t = (struct transaction){
+		.live = true,
+		.what = (uint8_t)what,
+		.controlling = a->controlling,
+		.use_candidate = p->nominate && a->controlling,
+		.stream = p->stream,
+		.pair = i,
+		.pair_id = p->id,
+		/* ICE-038: as if it were learned from us. */
+		.priority =
+			candidate_priority(ICE_PRFLX, l->c.priority >> 8 & 0xFFFF, p->component),
+		.rto_ms = rto(a),
+		.tie = a->tie,
+		.first_ms = a->now_ms,
+		.via = l->via,
+		.to = a->stream[p->stream].remote[p->remote].c.at,
+	};
+	a->c.random(a->c.random_arg, t->txid, sizeof(t->txid));
+	return t;
+}
+
+static void trace_tx(struct ice_agent *a, const struct transaction *t)
+{
+	struct ice_trace_record r = {
+		.event = ICE_TRACE_TX,
+		.stream = t->stream,
+		.component = a->pair[t->pair].component,
+		.id = t->pair_id,
+		.base = a->local[a->pair[t->pair].local].base,
+		.peer = t->to,
+		.what = t->what,
+		.cls = STUN_REQUEST,
+		.method = STUN_BINDING,
+		.controlling = t->controlling,
+		.use_candidate = t->use_candidate,
+		.tie = t->tie,
+		.priority = t->priority,
+		.number = t->sends,
+	};
+
+	memcpy(r.txid, t->txid, sizeof(r.txid));
+	trace_put(a, &r);
+}
+
+/* ICE-107: the next one after twice the time; after the seventh, sixteen times the first. */
+static bool transmit(struct ice_agent *a, struct transaction *t, struct ice_event *out)
+{
+	uint8_t octets[1024];
+	const size_t len = message_check(&a->stream[t->stream].now, t, octets, sizeof(octets));
+
+	trace_tx(a, t);
+	t->sends++;
+	t->next_ms = a->now_ms + (t->sends < SENDS_MAX ? (uint64_t)t->rto_ms << (t->sends - 1)
+	                                               : (uint64_t)t->rto_ms * 16);
+	return message_send(a, t->via, &t->to, octets, len, out); /* ICE-112 */
+}
+
+static bool check_one(struct ice_agent *a, struct ice_event *out)
+{
+	for (unsigned k = 0; k < a->c.n_streams; k++) {
+		const unsigned stream = (a->list_turn + k) % a->c.n_streams;
+		struct transaction *t;
+		bool triggered;
+		int i;
+
+		if (idle(&a->stream[stream]))
+			continue;
+		i = pick(a, stream, &triggered);
+		if (i == NONE)
+			continue;
+		t = begin(a, i,
+		          a->pair[i].nominate ? ICE_NOMINATING
+		          : triggered         ? ICE_TRIGGERED
+		                              : ICE_ORDINARY);
+		if (!t)
+			return false;
+		if (a->pair[i].state != ICE_SUCCEEDED)
+			pair_state(a, i, ICE_IN_PROGRESS, "sent");
+		a->list_turn = stream + 1;
+		return transmit(a, t, out);
+	}
+	return false;
+}
+
+bool check_tick(struct ice_agent *a, struct ice_event *out)
+{
+	if (a->now_ms < a->tick_ms || a->state == ICE_CLOSED)
+		return false;
+	for (unsigned k = 0; k < 2; k++) {
+		const bool gather = a->tick_turn == (k == 0);
+
+		if (!(gather ? gather_tick(a, out) : !a->c.lite && check_one(a, out)))
+			continue;
+		a->tick_turn = !gather;
+		a->tick_ms = a->now_ms + a->ta_ms; /* ICE-113: a late one starts no burst */
+		return true;
+	}
+	return false;
+}
+
+bool check_retransmit(struct ice_agent *a, struct ice_event *out)
+{
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+		struct transaction *const t = &a->transaction[i];
+
+		if (t->live && !t->cancelled && t->sends < SENDS_MAX && t->next_ms <= a->now_ms &&
+		    transmit(a, t, out))
+			return true;
+	}
+	return false;
+}
+
+/* ICE-125. */
+void check_expire(struct ice_agent *a)
+{
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+		struct transaction *const t = &a->transaction[i];
+
+		if (!t->live || t->next_ms > a->now_ms || (!t->cancelled && t->sends < SENDS_MAX))
+			continue;
+		const bool cancelled = t->cancelled;
+		const int pair = t->pair;
+
+		t->live = false;
+		if (cancelled || a->pair[pair].id != t->pair_id)
+			continue;
+		if (t->use_candidate)
+			conclude_nomination_failed(a, pair);
+		else if (a->pair[pair].state == ICE_IN_PROGRESS)
+			pair_state(a, pair, ICE_PAIR_FAILED, "timeout");
+	}
+}
+
+/* No more is sent, silence is no failure, a late answer counts (ICE-138). */
+void check_cancel(struct ice_agent *a, int pair, const char *why)
+{
+	(void)why;
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+		struct transaction *const t = &a->transaction[i];
+
+		if (!t->live || t->cancelled || t->pair != pair || t->pair_id != a->pair[pair].id)
+			continue;
+		t->cancelled = true;
+		t->next_ms = t->first_ms + (uint64_t)t->rto_ms * 79;
+	}
+}
+
+/* Is there anything that the next tick could send? */
+static bool work(const struct ice_agent *a)
+{
+	bool running = false;
+
+	for (unsigned s = 0; s < a->c.n_streams; s++) {
+		running |= !idle(&a->stream[s]);
+		if (!idle(&a->stream[s]) && a->stream[s].n_queue)
+			return true;
+	}
+	for (int i = 0; running && i < PAIRS_HARD_MAX; i++)
+		if (a->pair[i].id && a->pair[i].listed && !idle(&a->stream[a->pair[i].stream]) &&
+		    ((a->pair[i].state == ICE_WAITING && may_go(a, &a->pair[i])) ||
+		     (a->pair[i].state == ICE_FROZEN && foundation_idle(a, i))))
+			return true;
+	return false;
+}
+
+uint64_t check_next_ms(const struct ice_agent *a)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+		if (a->transaction[i].live && a->transaction[i].next_ms < next)
+			next = a->transaction[i].next_ms;
+	if (!a->c.lite && a->tick_ms < next && work(a))
+		next = a->tick_ms;
+	return next;
+}

@@ -1,0 +1,355 @@
+/*
+ * The inside of an agent: what its files share. Nobody outside control/ice includes this.
+ *
+ *   agent.c      new, free, what the outside asks and tells
+ *   candidate.c  local and remote candidates: foundations, priorities, what is redundant
+ *   gather.c     server-reflexive and relayed candidates, by allocation.c
+ *   pair.c       check lists: pairs, their order, their states
+ *   check.c      Ta, transactions, what is sent when
+ *   response.c   an answer to a check
+ *   request.c    a check of the peer
+ *   conclude.c   nomination, completion, failure
+ *   path.c       selected pairs: data, keepalives, consent
+ *   restart.c    generations
+ *   message.c    the octets of checks and answers
+ *
+ * Indexes      Candidates and pairs never move; a pair is found by index, `id` tells it from one
+ * that had the place before.
+ */
+#pragma once
+
+#include "control/ice/allocation.h"
+#include "control/ice/ice.h"
+#include "crypto.h"
+#include "wire/stun.h"
+
+enum {
+	LOCALS_MAX = 160,
+	REMOTES_MAX = ICE_CANDIDATES_MAX + 32, /* of a stream: signalled, and learned from checks */
+	PAIRS_HARD_MAX = 512,
+	QUEUE_MAX = 128,
+	TRANSACTIONS_MAX = 512,
+	ANSWERS_MAX = 64,
+	EARLY_MAX = 32,
+	TOLD_MAX = 256,
+	SENDS_MAX = 7,
+	RTO_MIN_MS = 500,
+	RTO_MAX_MS = 3000,
+	NONE = -1,
+};
+
+/* Where a datagram leaves or came in: a socket, or an allocation behind it. */
+struct via {
+	int base;
+	int alloc; /* index of a->gather, NONE: directly */
+};
+
+struct credentials {
+	char ufrag[ICE_UFRAG_MAX + 1], pwd[ICE_PWD_MAX + 1];
+	struct crypto_hmac_sha1 key; /* of the password */
+	bool set;
+};
+
+struct local {
+	uint32_t id; /* 0: free */
+	uint8_t stream;
+	struct ice_candidate c;
+	struct via via;
+	struct endpoint base; /* of ICE-002 */
+	int server;           /* NONE: host */
+	bool hidden;          /* not a candidate: only what others have as base (ICE-215) */
+	bool signalled;
+};
+
+struct remote {
+	uint32_t id; /* 0: free */
+	struct ice_candidate c;
+	bool learned; /* peer-reflexive, not signalled */
+};
+
+struct pair {
+	uint32_t id; /* 0: free */
+	uint8_t stream, component;
+	uint8_t state; /* enum ice_pair_state */
+	int local, remote;
+	uint64_t priority;
+	bool listed;   /* in the check list; else a valid pair that no check was made for */
+	bool queued;   /* in the triggered-check queue */
+	bool valid;    /* in the valid list */
+	bool nominate; /* [C] its next check carries USE-CANDIDATE */
+	bool told;     /* [D] the peer nominated it: decided when it succeeds */
+	bool nominated;
+	bool heard;       /* the peer's own authenticated check came this way */
+	bool asymmetric;  /* it failed for an answer from elsewhere */
+	int valid_pair;   /* what its success made valid, NONE */
+	uint32_t made_by; /* PRIORITY of the request that triggered it, 0 */
+	uint32_t rtt_ms;
+	uint8_t unreachable; /* hard ICMP errors */
+};
+
+struct transaction {
+	bool live, cancelled;
+	uint8_t what; /* enum ice_what */
+	uint8_t sends;
+	bool controlling, use_candidate;
+	uint8_t stream;
+	int pair;
+	uint32_t pair_id;
+	uint32_t priority, rto_ms;
+	uint64_t tie, first_ms, next_ms;
+	struct via via;
+	struct endpoint to;
+	uint8_t txid[STUN_TXID_LEN];
+};
+
+/* An answer that is to be sent now. */
+struct answer {
+	struct via via;
+	struct endpoint to;
+	uint16_t code; /* 0: success */
+	uint16_t unknown;
+	uint8_t txid[STUN_TXID_LEN];
+	uint8_t stream;
+	bool old;  /* of the generation before */
+	bool bare; /* without integrity: we do not know who asks */
+};
+
+/* A check that came before the peer's description (ICE-136). */
+struct early {
+	int local;
+	struct endpoint from;
+	uint32_t priority;
+	bool use_candidate;
+};
+
+/* A path that data goes over. */
+struct path {
+	bool live;
+	bool lost; /* consent is gone: nothing may be sent any more */
+	struct via via;
+	struct endpoint to;
+	int pair; /* NONE: of the generation before */
+	uint32_t pair_id;
+	uint64_t consent_ms;             /* last authenticated answer */
+	uint64_t ask_ms;                 /* next consent request */
+	uint64_t sent_ms;                /* last of anything */
+	unsigned unanswered;             /* consent requests in a row */
+	uint8_t asked[8][STUN_TXID_LEN]; /* the last ones */
+	unsigned n_asked;
+	struct ice_selected facts;
+};
+
+struct generation {
+	struct credentials mine, theirs;
+	bool theirs_ice2, theirs_lite;
+};
+
+enum list_state { LIST_RUNNING, LIST_COMPLETED, LIST_FAILED };
+
+struct stream {
+	struct generation now, before;
+	bool has_before;
+	uint64_t before_until_ms; /* 0: until the new one is decided */
+	bool mismatch;            /* ICE-073 */
+	struct remote remote[REMOTES_MAX];
+	unsigned n_components; /* of both sides */
+	bool formed;           /* the list was made once (ICE-098) */
+	bool their_end;
+	uint8_t list; /* enum list_state */
+	int queue[QUEUE_MAX];
+	unsigned n_queue;
+	struct early early[EARLY_MAX];
+	unsigned n_early;
+	struct path path[ICE_COMPONENTS_MAX], old_path[ICE_COMPONENTS_MAX];
+	uint64_t first_valid_ms[ICE_COMPONENTS_MAX]; /* 0: none yet */
+	uint64_t all_valid_ms;                       /* since each component has one; 0 */
+	bool nominating[ICE_COMPONENTS_MAX];
+	bool done[ICE_COMPONENTS_MAX]; /* nominated */
+	uint32_t next_foundation;      /* of learned candidates */
+	char mid[33];
+};
+
+struct gather {
+	bool used, done;
+	int base, server;
+	struct allocation *al;
+	bool has_srflx, has_relay[2];
+};
+
+/* What ice_poll() will tell besides datagrams. */
+struct told {
+	enum ice_event_kind kind;
+	uint8_t stream, component;
+	enum ice_state state;
+	enum ice_reason why;
+	int local; /* ICE_EVENT_CANDIDATE */
+};
+
+struct foundation {
+	uint8_t type, protocol;
+	struct addr base, server;
+};
+
+struct ice_agent {
+	struct ice_config c;
+	struct ice_server server[ICE_SERVERS_MAX];
+	uint64_t now_ms;
+	enum ice_state state;
+	enum ice_reason why;
+	bool controlling, their_lite, their_ice2, their_trickle, has_remote;
+	uint64_t tie;
+	uint32_t ta_ms;
+	uint16_t generation;
+	uint32_t last_id;
+
+	struct {
+		struct ice_base b;
+		bool used, gone;
+		unsigned rank;
+	} base[ICE_BASES_MAX];
+	unsigned n_bases;
+	struct local local[LOCALS_MAX];
+	struct stream stream[ICE_STREAMS_MAX];
+	struct pair pair[PAIRS_HARD_MAX];
+	struct transaction transaction[TRANSACTIONS_MAX];
+	struct answer answer[ANSWERS_MAX];
+	unsigned n_answers;
+	struct told told[TOLD_MAX];
+	unsigned told_first, n_told;
+	struct foundation foundation[LOCALS_MAX];
+	unsigned n_foundations;
+
+	struct gather *gather; /* n_gather; NULL before ice_gather() */
+	unsigned n_gather, gather_turn;
+	bool gathering, gathered, end_told;
+	uint64_t gather_until_ms, gather_drop_ms;
+
+	uint64_t tick_ms; /* the next new transaction may leave then */
+	bool tick_turn;   /* whose turn it is: gathering or checks */
+	unsigned list_turn;
+	uint64_t pac_ms; /* 0: not running yet */
+	uint64_t free_ms, auto_restart_ms, repair_ms;
+	bool restart_told;
+	unsigned unverified; /* answers that were dropped for it: a hint in the reason of a failure
+	                      */
+	struct {
+		const char *why;
+		unsigned n;
+	} dropped[24]; /* ICE-005 */
+	unsigned n_dropped;
+	bool described; /* ice_local() was called: what comes is trickled */
+};
+
+/* --- candidate.c --- */
+uint32_t candidate_priority(enum ice_type type, unsigned preference, unsigned component);
+int local_add(struct ice_agent *a, const struct local *l);
+void local_drop(struct ice_agent *a, int i, const char *why);
+int local_at(const struct ice_agent *a, unsigned stream, unsigned component,
+             const struct endpoint *at, const struct endpoint *base);
+/* The candidate that stands for datagrams that came in by `via`: host or relayed. */
+int local_of_via(const struct ice_agent *a, unsigned stream, struct via via, unsigned family);
+int local_learn(struct ice_agent *a, const struct pair *p, const struct endpoint *mapped,
+                uint32_t priority);
+unsigned local_preference(const struct ice_agent *a, int base, int server, enum ice_type type,
+                          bool other_family);
+int remote_at(const struct stream *s, unsigned component, enum ice_protocol protocol,
+              const struct endpoint *at);
+int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
+                 const struct endpoint *from, uint32_t priority);
+enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct ice_candidate *c);
+bool candidate_allowed(const struct ice_agent *a, const struct addr *at);
+
+/* --- pair.c --- */
+uint64_t pair_priority(const struct ice_agent *a, uint32_t local, uint32_t remote);
+/* All pairs of a list that are not there yet; states by ICE-098 the first time, then ICE-101. */
+void pair_form(struct ice_agent *a, unsigned stream);
+void pair_begin(struct ice_agent *a);
+int pair_find(const struct ice_agent *a, unsigned stream, struct via via, unsigned component,
+              const struct endpoint *remote);
+int pair_add(struct ice_agent *a, unsigned stream, int local, int remote, bool listed,
+             const char *why);
+void pair_drop(struct ice_agent *a, int i, const char *why);
+void pair_state(struct ice_agent *a, int i, enum ice_pair_state to, const char *why);
+void pair_unfreeze(struct ice_agent *a, int i);
+void pair_reprice(struct ice_agent *a);
+bool pair_same_foundation(const struct ice_agent *a, int i, int k);
+void queue_push(struct ice_agent *a, int i, bool front);
+void queue_remove(struct ice_agent *a, int i);
+int queue_pop(struct ice_agent *a, unsigned stream);
+
+/* --- check.c --- */
+/* A new check or request leaves now if Ta allows it: fills *out. */
+bool check_tick(struct ice_agent *a, struct ice_event *out);
+bool check_retransmit(struct ice_agent *a, struct ice_event *out);
+void check_expire(struct ice_agent *a);
+void check_cancel(struct ice_agent *a, int pair, const char *why);
+struct transaction *check_find(struct ice_agent *a, const uint8_t *txid);
+uint64_t check_next_ms(const struct ice_agent *a);
+
+/* --- message.c --- */
+/* Puts octets for `to` into a datagram event, wrapped where they go through an allocation. */
+bool message_send(struct ice_agent *a, struct via via, const struct endpoint *to,
+                  const uint8_t *octets, size_t len, struct ice_event *out);
+/* A Binding request by what `t` says, under the credentials of `g`. */
+size_t message_check(const struct generation *g, const struct transaction *t, uint8_t *out,
+                     size_t cap);
+size_t message_keepalive(struct ice_agent *a, uint8_t *out, size_t cap);
+size_t message_answer(const struct ice_agent *a, const struct answer *w, uint8_t *out, size_t cap);
+bool message_verify(const struct stun_msg *m, const struct stun_marks *marks,
+                    const struct credentials *c);
+
+/* --- response.c, request.c --- */
+void response_take(struct ice_agent *a, struct transaction *t, struct via via,
+                   const struct endpoint *from, const struct stun_msg *m);
+enum ice_input request_take(struct ice_agent *a, struct via via, const struct endpoint *from,
+                            const struct stun_msg *m);
+void request_replay_early(struct ice_agent *a, unsigned stream);
+void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char *why);
+
+/* --- conclude.c --- */
+void conclude_valid(struct ice_agent *a, int checked, int valid);
+void conclude_nominated(struct ice_agent *a, int pair);
+void conclude_nomination_failed(struct ice_agent *a, int pair);
+/* Timers and states that follow from states; after every input and before every output. */
+void conclude_run(struct ice_agent *a);
+uint64_t conclude_next_ms(const struct ice_agent *a);
+void agent_state(struct ice_agent *a, enum ice_state to, enum ice_reason why);
+void agent_tell(struct ice_agent *a, const struct told *t);
+
+/* --- path.c --- */
+void path_select(struct ice_agent *a, unsigned stream, unsigned component, int pair);
+bool path_poll(struct ice_agent *a, struct ice_event *out);
+bool path_answered(struct ice_agent *a, struct via via, const struct endpoint *from,
+                   const struct stun_msg *m);
+struct path *path_for_data(struct ice_agent *a, unsigned stream, unsigned component);
+bool path_known(const struct ice_agent *a, unsigned stream, struct via via,
+                const struct endpoint *from);
+uint64_t path_next_ms(const struct ice_agent *a);
+
+/* --- gather.c --- */
+bool gather_tick(struct ice_agent *a, struct ice_event *out);
+bool gather_poll(struct ice_agent *a, struct ice_event *out);
+/* A datagram from a server we asked. */
+enum allocation_input gather_input(struct ice_agent *a, int base, const struct endpoint *from,
+                                   const uint8_t *octets, size_t len, struct via *via,
+                                   struct endpoint *peer, const uint8_t **data, size_t *data_len);
+void gather_permit(struct ice_agent *a, const struct addr *peer);
+bool gather_permitted(const struct ice_agent *a, struct via via, const struct addr *peer);
+void gather_look(struct ice_agent *a);
+void gather_free_unused(struct ice_agent *a);
+void gather_close(struct ice_agent *a);
+bool gather_closed(const struct ice_agent *a);
+uint64_t gather_next_ms(const struct ice_agent *a);
+
+/* --- restart.c --- */
+void credentials_draw(struct ice_agent *a, struct credentials *c);
+void credentials_set(struct credentials *c, const char *ufrag, const char *pwd);
+
+/* --- trace.c --- */
+void trace_put(struct ice_agent *a, struct ice_trace_record *r);
+void trace_drop(struct ice_agent *a, int base, const struct endpoint *from, const char *why);
+
+static inline bool via_equal(struct via a, struct via b)
+{
+	return a.base == b.base && a.alloc == b.alloc;
+}

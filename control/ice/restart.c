@@ -1,0 +1,129 @@
+/* Generations (ICE-053, ICE-054, ICE-170 to ICE-177). */
+#include "control/ice/parts.h"
+
+enum { UFRAG_LEN = 8, PWD_LEN = 24 };
+
+static void draw(struct ice_agent *a, char *out, unsigned n)
+{
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	a->c.random(a->c.random_arg, out, n);
+	for (unsigned i = 0; i < n; i++)
+		out[i] = alphabet[(uint8_t)out[i] & 63];
+	out[n] = '\0';
+}
+
+void credentials_draw(struct ice_agent *a, struct credentials *c)
+{
+	draw(a, c->ufrag, UFRAG_LEN);
+	draw(a, c->pwd, PWD_LEN);
+	crypto_hmac_sha1_key(&c->key, c->pwd, PWD_LEN);
+	c->set = true;
+}
+
+void credentials_set(struct credentials *c, const char *ufrag, const char *pwd)
+{
+	memcpy(c->ufrag, ufrag, sizeof(c->ufrag));
+	memcpy(c->pwd, pwd, sizeof(c->pwd));
+	crypto_hmac_sha1_key(&c->key, c->pwd, strlen(c->pwd));
+	c->set = true;
+}
+
+/* What the new generation does not take over: ICE-171. */
+static void flush(struct ice_agent *a, unsigned stream)
+{
+	struct stream *const s = &a->stream[stream];
+
+	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+		if (a->pair[i].id && a->pair[i].stream == stream)
+			pair_drop(a, i, "restart");
+	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+		if (a->transaction[i].live && a->transaction[i].stream == stream)
+			a->transaction[i].live = false;
+	memset(s->remote, 0, sizeof(s->remote));
+	memset(s->first_valid_ms, 0, sizeof(s->first_valid_ms));
+	memset(s->nominating, 0, sizeof(s->nominating));
+	memset(s->done, 0, sizeof(s->done));
+	s->all_valid_ms = 0;
+	s->n_early = 0;
+	s->formed = s->their_end = s->mismatch = false;
+	s->list = LIST_RUNNING;
+}
+
+static void keep_path(struct stream *s)
+{
+	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+		if (!s->path[c].live)
+			continue;
+		s->old_path[c] = s->path[c];
+		s->old_path[c].pair = NONE;
+		s->path[c] = (struct path){ .live = false };
+	}
+}
+
+/* Learned addresses go; what was asked of servers is asked anew (ICE-176). */
+static void flush_locals(struct ice_agent *a)
+{
+	for (int i = 0; i < LOCALS_MAX; i++) {
+		if (!a->local[i].id)
+			continue;
+		a->local[i].signalled = false;
+		if (a->local[i].c.type == ICE_PRFLX || a->local[i].c.type == ICE_SRFLX)
+			local_drop(a, i, "restart");
+	}
+	for (unsigned i = 0; i < a->n_gather; i++) {
+		struct gather *const g = &a->gather[i];
+		const enum allocation_state state = allocation_facts(g->al).state;
+
+		g->has_srflx = false;
+		if (state == ALLOCATION_UP && a->server[g->server].turn)
+			continue;
+		g->done = g->has_relay[0] = g->has_relay[1] = false;
+		for (int k = 0; k < LOCALS_MAX; k++)
+			if (a->local[k].id && a->local[k].via.alloc == (int)i)
+				local_drop(a, k, "restart");
+		allocation_wipe(g->al);
+		allocation_init(g->al, &(struct allocation_config){
+					       .server = a->server[g->server],
+					       .rto_ms = RTO_MIN_MS,
+					       .random = a->c.random,
+					       .random_arg = a->c.random_arg,
+				       });
+		allocation_start(g->al, a->now_ms);
+	}
+}
+
+void ice_restart(struct ice_agent *a, uint64_t now_ms)
+{
+	a->now_ms = now_ms;
+	if (a->state == ICE_CLOSED)
+		return;
+	a->generation++;
+	trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_RESTART,
+	                                         .number = a->generation });
+	for (unsigned i = 0; i < a->c.n_streams; i++) {
+		struct stream *const s = &a->stream[i];
+
+		s->before = s->now;
+		s->has_before = true;
+		s->before_until_ms = 0;
+		keep_path(s);
+		flush(a, i);
+		memset(&s->now, 0, sizeof(s->now));
+		credentials_draw(a, &s->now.mine);
+		trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_PARAM,
+		                                         .stream = (uint8_t)i,
+		                                         .local = true,
+		                                         .controlling = a->controlling,
+		                                         .tie = a->tie,
+		                                         .number = a->ta_ms,
+		                                         .text = s->now.mine.ufrag });
+	}
+	flush_locals(a);
+	a->has_remote = a->described = false;
+	a->pac_ms = a->free_ms = 0;
+	a->unverified = 0;
+	a->state = ICE_NEW;
+	ice_gather(a, now_ms);
+}
