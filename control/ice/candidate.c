@@ -227,8 +227,11 @@ int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
 	struct stream *const s = &a->stream[stream];
 	const int i = remote_place(s, ICE_CANDIDATES_MAX, REMOTES_MAX);
 
+	char foundation[ICE_FOUNDATION_MAX + 1];
+
 	if (i == NONE)
 		return NONE;
+	own_foundation(s, foundation, sizeof(foundation));
 	s->remote[i] = (struct remote){
 		.id = ++a->last_id,
 		.learned = true,
@@ -237,7 +240,7 @@ int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
 		       .priority = priority,
 		       .at = *from },
 	};
-	own_foundation(s, s->remote[i].c.foundation, sizeof(s->remote[i].c.foundation));
+	memcpy(s->remote[i].c.foundation, foundation, sizeof(foundation));
 	trace_remote(a, stream, &s->remote[i], "learned");
 	return i;
 }

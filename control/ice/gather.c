@@ -181,11 +181,12 @@ static bool to_server(struct ice_agent *a, const struct gather *g, size_t len, b
 		                      .base = a->base[g->base].b.at,
 		                      .peer = a->server[g->server].at,
 		                      .what = ICE_GATHER,
-		                      .cls = STUN_REQUEST,
 		                      .number = !first };
+	const uint16_t type = be16_load(out->datagram.octets);
 
+	r.method = (uint16_t)stun_method(type);
+	r.cls = (uint8_t)stun_class(type);
 	memcpy(r.txid, out->datagram.octets + 8, sizeof(r.txid));
-	r.method = (uint16_t)stun_method(be16_load(out->datagram.octets));
 	trace_put(a, &r);
 	return true;
 }
