@@ -58,11 +58,13 @@ static uint32_t digest(const char *text)
 /* What the TAP is called: after the kernel's device, where there is one. */
 static void name_port(struct config_port *port)
 {
-	const int len = (int)strcspn(port->device, ",");
+	const size_t len = strcspn(port->device, ",");
 
-	if ((port->kind == DEVICE_AF_PACKET || port->kind == DEVICE_AF_XDP) && len <= 12)
-		snprintf(port->name, sizeof(port->name), "tg-%.*s", len, port->device);
-	else
+	if ((port->kind == DEVICE_AF_PACKET || port->kind == DEVICE_AF_XDP) && len <= 12) {
+		memcpy(port->name, "tg-", 3);
+		memcpy(port->name + 3, port->device, len);
+		port->name[3 + len] = '\0';
+	} else
 		snprintf(port->name, sizeof(port->name), "tg-%08x", digest(port->device));
 }
 
