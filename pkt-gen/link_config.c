@@ -64,8 +64,9 @@ static void name_port(struct config_port *port)
 		memcpy(port->name, "tg-", 3);
 		memcpy(port->name + 3, port->device, len);
 		port->name[3 + len] = '\0';
-	} else
+	} else {
 		snprintf(port->name, sizeof(port->name), "tg-%08x", digest(port->device));
+	}
 }
 
 static char *choose_run_dir(const struct options *o, const struct config *cfg)
