@@ -127,10 +127,11 @@ static void set_phase(struct fleet *f, uint32_t i, enum phase to)
 		[PHASE_LOST] = NULL,
 	};
 
-	if (held[c->phase] != NULL)
-		--*held[c->phase];
+	/* In this order: another thread that looks never finds nobody on the way too early. */
 	if (held[to] != NULL)
 		++*held[to];
+	if (held[c->phase] != NULL)
+		--*held[c->phase];
 	c->phase = (uint8_t)to;
 	c->doing = DO_NOTHING;
 	if (to != PHASE_RISING && to != PHASE_SINKING)
@@ -179,9 +180,7 @@ static bool has_something(const struct fleet *f, const struct client *c)
 
 static void rest(struct fleet *f, uint32_t i)
 {
-	set_phase(f, i, PHASE_REST);
-	if (f->client[i].goal == FLEET_UP)
-		set_phase(f, i, PHASE_WAITING);
+	set_phase(f, i, f->client[i].goal == FLEET_UP ? PHASE_WAITING : PHASE_REST);
 }
 
 void fleet_gone(struct fleet *f, uint32_t i)
@@ -398,7 +397,7 @@ bool fleet_churn(struct fleet *f, enum fleet_churn what, uint32_t pool, uint64_t
 	set_now(f, now_ns);
 	if (n == 0 || (what == FLEET_REBIND ? f->cfg.peers : pool) == 0)
 		return false;
-	for (i = (uint32_t)(draw(f) % n); looked < 64; i = (i + 1) % n, looked++) {
+	for (i = (uint32_t)(draw(f) % n); looked < 64 && looked < n; i = (i + 1) % n, looked++) {
 		struct client *c = &f->client[i];
 
 		if (c->phase != PHASE_READY || c->doing != DO_NOTHING)
