@@ -295,12 +295,19 @@ void fleet_step(struct fleet *f, uint32_t i)
 
 /* --- goals --- */
 
+/* An Allocate is under way that a server may grant. */
+static bool may_allocate(const struct fleet *f, const struct client *c)
+{
+	return c->doing == DO_ALLOCATE && c->sends > 0 &&
+	       (fleet_signs(f, c) || f->cfg.user == NULL);
+}
+
 /* Drops the transaction under way, which may have worked all the same. */
 static void abandon(struct fleet *f, struct client *c)
 {
 	if (c->sends == 0)
 		c->doing = DO_NOTHING;
-	if (c->doing == DO_ALLOCATE && (fleet_signs(f, c) || f->cfg.user == NULL))
+	if (may_allocate(f, c))
 		c->flags |= PERHAPS;
 	if (c->doing == DO_DELETE) {
 		c->flags &= (uint8_t)~ALLOCATED;
@@ -316,7 +323,7 @@ static void go_down(struct fleet *f, uint32_t i)
 	if (c->phase == PHASE_SINKING)
 		return;
 	/* An Allocate under way is waited for: it may be served after the Refresh. */
-	if (c->phase == PHASE_RISING && (c->doing == DO_ALLOCATE || c->doing == DO_CLEAR))
+	if (c->phase == PHASE_RISING && (c->doing == DO_CLEAR || may_allocate(f, c)))
 		return;
 	if (!has_something(f, c))
 		set_phase(f, i, PHASE_REST);
@@ -371,7 +378,7 @@ static void set_out(struct fleet *f, uint32_t i)
 	struct client *c = &f->client[i];
 
 	if (f->counts.transactions == 0)
-		f->counts.first_s = (double)f->now_ns / 1e9;
+		f->counts.first_s = f->counts.last_s = (double)f->now_ns / 1e9;
 	if (f->gap_ns != 0) {
 		if (f->next_start_ns + LATE_NS < f->now_ns)
 			f->next_start_ns = f->now_ns;

@@ -150,6 +150,7 @@ static struct fleet *make_fleet(struct run *r)
 	const struct fleet_config cfg = { .server = r->server,
 		                          .user = r->user,
 		                          .password = r->password,
+		                          .rest_secret = o->rest_secret, /* each name has its own */
 		                          .clients = o->clients,
 		                          .peers = o->peers,
 		                          .channels = o->wrap != OPTION_SEND,
@@ -190,6 +191,7 @@ bool run_grow(struct run *r, uint32_t n, unsigned *code)
 	const uint64_t began = run_now_ns(), failed = c->failed;
 	const uint32_t from = r->grown;
 	const struct tally none = { 0 };
+	char text[ENDPOINT_TEXT_MAX];
 
 	if (n > r->options->clients)
 		n = r->options->clients;
@@ -202,6 +204,13 @@ bool run_grow(struct run *r, uint32_t n, unsigned *code)
 			n > from ? 1 - (double)(c->waiting + c->under_way) / (n - from) : 1;
 		const double s = (double)(run_now_ns() - began) / 1e9;
 
+		/* The others would learn the same, a window of them every 40 s. */
+		if (c->answered == 0 && c->timeouts > 0) {
+			*code = 0;
+			run_fail(r, "no TURN server answers at %s",
+			         endpoint_print(&r->server, text));
+			return false;
+		}
 		live_show(r->live, "allocating", &none, s, done, done > 0.02 ? s / done - s : 0);
 		run_nap(TURN_MS);
 	}

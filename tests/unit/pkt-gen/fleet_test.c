@@ -264,6 +264,7 @@ static void test_wrong_password(void)
 	CHECK(risen(&w, NULL, &cfg) == 0, "nobody is ready");
 	CHECK(fleet_counts(w.fleet)->error[401] == 10 && w.n_failed == 10, "401");
 	CHECK(fleet_counts(w.fleet)->transactions == 20, "asked twice, not more (STUN-116)");
+	CHECK(fleet_counts(w.fleet)->last_s == fleet_counts(w.fleet)->first_s, "it took no time");
 	world_close(&w);
 	cfg = alice;
 	cfg.user = "nobody";
