@@ -83,8 +83,9 @@ class Generator:
     def words(self, path, clients, more):
         words = [program(self.build), "--port", self.port, "--address", f"{OUTSIDE}/{SERVER_NET}",
                  "--server", f"{SERVER}:{PORT}", "--user", USER, "--password", PASSWORD,
-                 "--clients", str(clients), "--setup-rate", "0", "--direction", "both", "--size", str(SIZE),
-                 "--json", path, "--quiet"]
+                 "--clients", str(clients), "--setup-rate", "0", "--direction", "both", "--json", path, "--quiet"]
+        if "--size" not in more:
+            words += ["--size", str(SIZE)]
         if self.spin:
             words += ["--cores", str(CORE_GENERATOR), "--poll"]
         return words + [str(w) for w in more]
