@@ -25,6 +25,7 @@ class ScaleRig(Rig):
                                   relays=RELAYS, relay_ports="1024-65535", routes=routes)
         server.path = path
         bay = self.bay_of(self, f"memif.{allocations}", server).open()
+        bay.generator.poll = False  # control shares its core
         bay.generator.routes = ["198.19.0.0/16 via " + servers.SERVER]
         return bay
 
@@ -49,8 +50,9 @@ def run(build, mode, clock, out, free_hugepages):
 
 
 def find(bay, n, budget_s, seconds, watch=None):
-    where = ["--clients-from", CLIENTS_FROM, "--peers-from", PEERS_FROM, "--setup-window", 4096,
-             "--find", "pdr", "--rate", "max", "--trial", "1" if n >= 1000000 else "0.3", "--precision", "0.02", "--budget", budget_s, "--drain", "0.1"]
+    where = ["--clients-from", CLIENTS_FROM, "--peers-from", PEERS_FROM, "--setup-window", 1024,
+             "--find", "pdr", "--rate", "max", "--trial", "1" if n >= 1000000 else "0.3", "--precision", "0.02",
+             "--budget", budget_s, "--drain", "0.1"]
     report = bay.generator.run(n, where, seconds, watch)
     if report.faults():
         bay.out.wrong(f"scale.{n}: the generator saw {report.faults()}")

@@ -132,6 +132,7 @@ limits:
   binding-per-prefix: 100000000
   requests-per-prefix: 100000000
   errors-per-prefix: 1000000
+log: {{ level: warning }}
 workers: 1
 {f"cores: [{CORE_SERVER}]" if self.pinned else ""}
 idle: {self.idle}

@@ -48,7 +48,7 @@ class Veth(unittest.TestCase):
                                                        pinned=False))
         self.assertEqual(self.told.omitted, [])
         bay = rig.bays["turnpike.af_packet"]
-        bay.generator.spin = False
+        bay.generator.pinned = bay.generator.poll = False
         return bay
 
     def test_fixed_rate_then_search(self):
