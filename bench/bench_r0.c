@@ -4,7 +4,11 @@
  *
  *   bench_r0 [--quick] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
  *   bench_r0 --count PATH ROUNDS relay|rest    work for callgrind, no timing
+ *   bench_r0 --insn FILE           instructions a packet against a baseline: 1 if one grew by more
+ *                                  than 2 %, 77 if they cannot be compared here
+ *   bench_r0 --insn-update FILE    writes that baseline, on purpose
  */
+#include <errno.h>
 #include <ftw.h>
 #include <rte_eal.h>
 #include <stdlib.h>
@@ -127,6 +131,14 @@ static bool line_wanted(const char *name)
 	return strncmp(name, only, strlen(only)) == 0;
 }
 
+/* One of the lines that begin so is asked for. */
+static bool wanted(const char *prefix)
+{
+	const size_t a = strlen(prefix), b = strlen(only);
+
+	return strncmp(prefix, only, a < b ? a : b) == 0;
+}
+
 static double measure(struct bench *b, struct pump *p, enum pump_path path, const char *family,
                       const char *size)
 {
@@ -203,7 +215,15 @@ static double counted(const char *path, unsigned rounds, const char *what)
 	return (double)n;
 }
 
-/* What 40 more rounds cost, less what making their frames costs. */
+/* Of one packet: what 40 more rounds cost, less what making their frames costs. 0: not counted. */
+static double instructions_of(const char *path)
+{
+	const double relay = counted(path, 50, "relay") - counted(path, 10, "relay");
+	const double rest = counted(path, 50, "rest") - counted(path, 10, "rest");
+
+	return relay > 0 && rest > 0 ? (relay - rest) / (40.0 * PUMP_MBUFS) : 0;
+}
+
 static void instructions(struct bench *b)
 {
 	static const double goal[PUMP_PATHS] = { [CD2UDP] = 240, [UDP2CD] = 220 };
@@ -214,22 +234,98 @@ static void instructions(struct bench *b)
 		double v[2] = { 0 };
 
 		snprintf(line, sizeof(line), "insn.%s", name);
-		if (!line_wanted(line))
+		if (strncmp(line, only, strlen(only)) != 0)
 			continue;
-		const double relay = counted(name, 50, "relay") - counted(name, 10, "relay");
-		const double rest = counted(name, 50, "rest") - counted(name, 10, "rest");
-
-		if (relay <= 0 || rest <= 0) {
+		v[0] = v[1] = instructions_of(name);
+		if (v[0] <= 0) {
 			printf("%-28s not counted: valgrind is not there\n", line);
 			return;
 		}
-		v[0] = v[1] = (relay - rest) / (40.0 * PUMP_MBUFS);
 		bench_report(b, &(struct bench_line){ strdup(line), "instructions/packet", v, 2,
 		                                      NULL, NULL });
 		if (goal[path] > 0)
 			bench_bar(line, v[1], path == CD2UDP ? "<= 240" : "<= 220",
 			          v[1] <= goal[path]);
 	}
+}
+
+/* --- instructions against a baseline: the same everywhere that has the same compiler --- */
+
+enum { GATE_SKIP = 77, GATE_PERCENT = 2 };
+
+static int gate_skip(const char *why)
+{
+	printf("instructions not compared: %s\n", why);
+	return GATE_SKIP;
+}
+
+static int gate_update(const char *file)
+{
+	double v[PUMP_PATHS];
+
+	for (unsigned path = 0; path < PUMP_PATHS; path++) {
+		v[path] = instructions_of(pump_path_name[path]);
+		if (v[path] <= 0)
+			return gate_skip("valgrind is not there");
+	}
+	FILE *const f = fopen(file, "we");
+
+	if (!f) {
+		fprintf(stderr, "bench_r0: %s cannot be written: %s\n", file, strerror(errno));
+		return 1;
+	}
+	fprintf(f,
+	        "# Instructions a packet, callgrind, build for AVX2, 1,000 flows, IPv4.\n"
+	        "# Written by: build/bench/bench_r0 --insn-update bench/insn.baseline\n"
+	        "compiler %s\n",
+	        BENCH_COMPILER);
+	for (unsigned path = 0; path < PUMP_PATHS; path++)
+		fprintf(f, "%s %.1f\n", pump_path_name[path], v[path]);
+	return fclose(f) == 0 ? 0 : 1;
+}
+
+/* One line of the baseline. false: it grew. */
+static bool gate_path(const char *path, double was)
+{
+	const double now = instructions_of(path), percent = (now - was) * 100 / was;
+	const bool grew = percent > GATE_PERCENT;
+
+	printf("insn.%-10s %7.1f, baseline %7.1f: %+.1f %%%s\n", path, now, was, percent,
+	       grew ? ": GREW; if on purpose: bench_r0 --insn-update bench/insn.baseline"
+	       : percent < -GATE_PERCENT
+	               ? ": shrank; keep it: bench_r0 --insn-update bench/insn.baseline"
+	               : "");
+	return !grew;
+}
+
+static int gate(const char *file)
+{
+	char line[256], path[32], compiler[128];
+	FILE *const f = fopen(file, "re");
+	bool held = true;
+	double was;
+
+	if (!f) {
+		fprintf(stderr, "bench_r0: %s cannot be read: %s\n", file, strerror(errno));
+		return 1;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "compiler %127[^\n]", compiler) == 1) {
+			if (strcmp(compiler, BENCH_COMPILER) != 0) {
+				fclose(f);
+				printf("baseline: %s; here: %s\n", compiler, BENCH_COMPILER);
+				return gate_skip("another compiler or build type");
+			}
+			if (!__builtin_cpu_supports("avx2") || counted("cd2udp", 1, "rest") <= 0) {
+				fclose(f);
+				return gate_skip("valgrind or AVX2 is not there");
+			}
+		} else if (sscanf(line, "%31[a-z0-9] %lf", path, &was) == 2) {
+			held &= gate_path(path, was);
+		}
+	}
+	fclose(f);
+	return held ? 0 : 1;
 }
 
 static int count_mode(char **argv)
@@ -242,7 +338,7 @@ static int count_mode(char **argv)
 	if (path == PUMP_PATHS)
 		return 2;
 	start_eal(false);
-	struct pump *const p = pump_new(V4, COUNT_FLOWS, false);
+	struct pump *const p = pump_new(V4, COUNT_FLOWS, path == HAIRPIN, false);
 
 	pump_load(p, (enum pump_path)path, PUMP_PAYLOAD);
 	for (unsigned i = 0; i < rounds; i++)
@@ -294,6 +390,10 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && strcmp(argv[1], "--count") == 0)
 		return count_mode(argv);
+	if (argc == 3 && strcmp(argv[1], "--insn") == 0)
+		return gate(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "--insn-update") == 0)
+		return gate_update(argv[2]);
 	if (argc > 1 && argv[argc - 1][0] != '-' && strcmp(argv[argc - 2], "--out") != 0)
 		only = argv[--argc];
 	bench_begin(&b, argc, argv);
@@ -305,15 +405,20 @@ int main(int argc, char **argv)
 			if (!pump_wanted(f, s) ||
 			    (b.quick && (f != V4 || !sizes[s].quick) && !*only))
 				continue;
-			struct pump *const p = pump_new((enum pump_family)f, sizes[s].n, true);
+			const char *const family = pump_family_name[f], *const size = sizes[s].name;
+			struct pump *p = pump_new((enum pump_family)f, sizes[s].n, false, true);
 
-			for (unsigned path = 0; path < PUMP_PATHS; path++)
-				cost[path] = measure(&b, p, (enum pump_path)path,
-				                     pump_family_name[f], sizes[s].name);
+			for (unsigned path = 0; path < HAIRPIN; path++)
+				cost[path] = measure(&b, p, (enum pump_path)path, family, size);
 			if (f == V4)
-				bars(cost, sizes[s].name);
+				bars(cost, size);
 			if (f == V4 && s == 0)
 				slope(&b, p);
+			pump_free(p);
+			if (f != V4 || !wanted("r0.hairpin.v4."))
+				continue;
+			p = pump_new((enum pump_family)f, sizes[s].n, true, true);
+			measure(&b, p, HAIRPIN, family, size);
 			pump_free(p);
 		}
 	}

@@ -26,14 +26,15 @@ enum {
 	HOP = 1,
 };
 
-const char *const pump_path_name[PUMP_PATHS] = { "cd2udp", "udp2cd", "send2udp", "udp2data" };
+const char *const pump_path_name[PUMP_PATHS] = { "cd2udp", "udp2cd", "send2udp", "udp2data",
+	                                         "hairpin" };
 const char *const pump_family_name[PUMP_FAMILIES] = { "v4", "v6", "v4v6", "v6v4" };
 
 struct pump {
 	enum pump_family family;
 	enum pump_path path;
 	unsigned flows, relays, payload;
-	bool client6, peer6, in6;
+	bool client6, peer6, in6, turned;
 	struct config cfg;
 	struct dataplane dp;
 	struct port port;
@@ -179,6 +180,12 @@ static struct cmd_flow flow(const struct pump *p, uint8_t kind, unsigned i)
 
 	memcpy(c.client_ip, client.ip, 16);
 	memcpy(c.peer_ip, peer.ip, 16);
+	if (p->turned) {
+		const struct addr relay = relay_addr(p, relay_of(i ^ 1));
+
+		memcpy(c.peer_ip, relay.ip, 16);
+		c.peer_port = relayed_port(i ^ 1);
+	}
 	return c;
 }
 
@@ -191,7 +198,8 @@ static void add_flow(struct pump *p, unsigned i)
 	for (unsigned k = 0; k < RTE_DIM(kinds); k++) {
 		const struct cmd_flow c = flow(p, kinds[k], i);
 
-		if (flow_set(p->dp.flows, &c, HOP, false, false, &row) != FLOW_OK)
+		if (flow_set(p->dp.flows, &c, HOP, p->turned && kinds[k] != kinds[0], false,
+		             &row) != FLOW_OK)
 			die("the flow table is full");
 	}
 }
@@ -209,7 +217,7 @@ static void add_textbook(struct pump *p, unsigned i)
 	memcpy(key.ip, client.ip, 16);
 	memcpy(out.src, relay.ip, 16);
 	memcpy(out.dst, peer.ip, 16);
-	if (p->path == CD2UDP)
+	if (p->path == CD2UDP || p->path == HAIRPIN)
 		key.channel = rte_cpu_to_be_16(CHANNEL);
 	if (p->path == UDP2CD || p->path == UDP2DATA) {
 		memcpy(key.ip, peer.ip, 16);
@@ -221,11 +229,20 @@ static void add_textbook(struct pump *p, unsigned i)
 		out.dport = rte_cpu_to_be_16(client_port(i));
 		out.channel = rte_cpu_to_be_16(CHANNEL);
 	}
+	if (p->path == HAIRPIN) {
+		const struct addr other = client_of(p, i ^ 1);
+
+		memcpy(out.src, listener.ip, 16);
+		memcpy(out.dst, other.ip, 16);
+		out.sport = rte_cpu_to_be_16(LISTEN);
+		out.dport = rte_cpu_to_be_16(client_port(i ^ 1));
+		out.channel = rte_cpu_to_be_16(CHANNEL);
+	}
 	if (!textbook_add(p->textbook, &key, &out))
 		die("the textbook's table is full");
 }
 
-struct pump *pump_new(enum pump_family family, unsigned flows, bool textbook)
+struct pump *pump_new(enum pump_family family, unsigned flows, bool turned, bool textbook)
 {
 	struct pump *const p = aligned_alloc(64, (sizeof(*p) + 63) & ~(size_t)63);
 	const uint64_t secret[2] = { UINT64_C(0x243F6A8885A308D3), UINT64_C(0x13198A2E03707344) };
@@ -236,6 +253,7 @@ struct pump *pump_new(enum pump_family family, unsigned flows, bool textbook)
 	memset(p, 0, sizeof(*p));
 	p->family = family;
 	p->flows = flows;
+	p->turned = turned;
 	p->client6 = family == V6 || family == V6V4;
 	p->peer6 = family == V6 || family == V4V6;
 	p->relays = (flows + PORTS_PER_RELAY - 1) / PORTS_PER_RELAY;
@@ -318,7 +336,7 @@ static unsigned put_payload_head(struct pump *p, uint8_t *out)
 
 	if (p->path == UDP2CD || p->path == UDP2DATA)
 		return 0;
-	if (p->path == CD2UDP) {
+	if (p->path == CD2UDP || p->path == HAIRPIN) {
 		channel_put(out, CHANNEL, (uint16_t)p->payload);
 		return CHANNEL_HDR_LEN;
 	}
@@ -429,9 +447,11 @@ static inline void make_frame(struct pump *p, struct rte_mbuf *m, unsigned i)
 unsigned pump_round(struct pump *p, enum pump_run run)
 {
 	static const enum textbook_wrap in[PUMP_PATHS] = { TEXTBOOK_CHANNEL, TEXTBOOK_PLAIN,
-		                                           TEXTBOOK_STUN, TEXTBOOK_PLAIN };
+		                                           TEXTBOOK_STUN, TEXTBOOK_PLAIN,
+		                                           TEXTBOOK_CHANNEL };
 	static const enum textbook_wrap out[PUMP_PATHS] = { TEXTBOOK_PLAIN, TEXTBOOK_CHANNEL,
-		                                            TEXTBOOK_PLAIN, TEXTBOOK_STUN };
+		                                            TEXTBOOK_PLAIN, TEXTBOOK_STUN,
+		                                            TEXTBOOK_CHANNEL };
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < PUMP_MBUFS; i++)

@@ -10,7 +10,8 @@
 #include "bench/textbook.h"
 #include "dataplane/worker.h"
 
-enum pump_path { CD2UDP, UDP2CD, SEND2UDP, UDP2DATA, PUMP_PATHS };
+/* HAIRPIN: ChannelData from one client to the relayed address of another, out as ChannelData. */
+enum pump_path { CD2UDP, UDP2CD, SEND2UDP, UDP2DATA, HAIRPIN, PUMP_PATHS };
 /* Client leg, then peer leg. */
 enum pump_family { V4, V6, V4V6, V6V4, PUMP_FAMILIES };
 
@@ -21,8 +22,11 @@ extern const char *const pump_family_name[PUMP_FAMILIES];
 
 struct pump;
 
-/* Flows: an allocation, a channel and a permission each. Ends the program on failure. */
-struct pump *pump_new(enum pump_family family, unsigned flows, bool textbook);
+/*
+ * Flows: an allocation, a channel and a permission each. `turned`: for HAIRPIN, and only for that;
+ * two and two are bound to each other. Ends the program on failure.
+ */
+struct pump *pump_new(enum pump_family family, unsigned flows, bool turned, bool textbook);
 void pump_free(struct pump *p);
 /* What the next rounds carry. */
 void pump_load(struct pump *p, enum pump_path path, unsigned payload);
