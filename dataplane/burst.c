@@ -48,7 +48,8 @@ static APART enum fast find_out_other(const struct burst *b, const struct rte_mb
 		it->hash = fast_hash(b->flows, &key);
 		it->home = flow_home(b->flows, it->hash);
 	} else if (fast == FAST_PEER) {
-		rte_prefetch0(flow_port(b->flows, p->local, p->key.channel));
+		it->entry = flow_port(b->flows, p->local, p->key.channel);
+		rte_prefetch0((const void *)(uintptr_t)it->entry);
 	}
 	return fast;
 }
@@ -64,10 +65,9 @@ static ALWAYS void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 	struct item *it = b->item;
 	uint64_t octets = 0, mac = 0;
 	unsigned found = 0; /* bits of enum fast */
-	struct fast_frame4 want;
 
 	memcpy(&mac, b->port->mac.addr_bytes, 6);
-	fast_want4(&want, mac);
+	fast_want4(&b->want, mac);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *const m = rx[i];
 
@@ -78,14 +78,15 @@ static ALWAYS void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 		const uint8_t *const f = rte_pktmbuf_mtod(m, const uint8_t *);
 
 		it->m = m;
-		switch (fast_ip4(local, f, m->data_len, &want, channel_mask, &it->p, &key)) {
+		switch (fast_ip4(local, f, m->data_len, &b->want, channel_mask, &it->p, &key)) {
 		case FAST_CHANNEL:
 			it->hash = fast_hash(flows, &key);
 			it->home = flow_home(flows, it->hash);
 			found |= 1 << FAST_CHANNEL;
 			break;
 		case FAST_PEER:
-			rte_prefetch0(flow_port(flows, it->p.local, fast_load16(f + 36)));
+			it->entry = &flows->ports[key.entry];
+			rte_prefetch0((const void *)(uintptr_t)it->entry);
 			found |= 1 << FAST_PEER;
 			break;
 		case FAST_SEND:
@@ -117,6 +118,9 @@ static APART void find_out_hardware(struct burst *b, struct rte_mbuf **rx, unsig
 
 /* --- stage 2: the row, probably --- */
 
+/* Of no key that a frame has: found not to be the one, without a question of its own. */
+static struct row nobody;
+
 static APART void suggest(struct burst *b)
 {
 	const struct flow_table *const flows = b->flows;
@@ -124,13 +128,15 @@ static APART void suggest(struct burst *b)
 
 	for (struct item *it = b->item; it < end; it++) {
 		if (it->p.path == PATH_CHANNEL || it->p.path == PATH_SEND) {
-			it->r = flow_candidate(flows, it->home, it->hash);
+			it->r = flow_candidate(flows, it->home, it->hash, &nobody);
 		} else if (it->p.path == PATH_PEER) {
-			const uint32_t row = flow_port_row(flows, it->p.local, it->p.key.channel);
+			const uint32_t row = atomic_load_explicit(it->entry, memory_order_acquire);
 
-			it->r = flow_row_or_null(flows, row);
-			if (it->r)
-				flow_prefetch_row(flows, row);
+			it->r = NULL;
+			if (__builtin_expect(row != 0, 1)) {
+				it->r = flow_at(flows, ~row);
+				flow_prefetch_row(flows, ~row);
+			}
 		}
 	}
 }
@@ -195,7 +201,11 @@ static APART void ask(struct burst *b)
 		uint64_t ip[2];
 
 		it->second = SECOND_NONE;
-		if (p->path == PATH_PEER && it->r) {
+		if (p->path == PATH_PEER) {
+			if (__builtin_expect(!it->r, 0)) {
+				it->second = SECOND_NO_ROW;
+				continue;
+			}
 			it->channel = inline_channel(it->r, p);
 			/* After the binding the permission may live on (TURN-076). */
 			if (it->channel != 0 && !burst_expired(b, it->r))
@@ -218,9 +228,9 @@ static APART void suggest_second(struct burst *b)
 
 	for (struct item *it = b->item; it < end; it++) {
 		if (it->second & SECOND_PERMISSION)
-			it->r2 = flow_candidate(b->flows, it->home2, it->hash2);
+			it->r2 = flow_candidate(b->flows, it->home2, it->hash2, &nobody);
 		if (it->second & SECOND_BOUND)
-			it->r3 = flow_candidate(b->flows, it->home3, it->hash3);
+			it->r3 = flow_candidate(b->flows, it->home3, it->hash3, &nobody);
 	}
 }
 
@@ -268,9 +278,11 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 	b.out_port = 0;
 	b.local = w->local = __atomic_load_n(&w->dp->local, __ATOMIC_ACQUIRE);
 	/* The mbufs, and where the headers of ordinary ones lie, without waiting for the former. */
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i + 1 < n; i += 2) {
 		rte_prefetch0(rx[i]);
 		rte_prefetch0((const uint8_t *)rx[i] + HEADER_AT);
+		rte_prefetch0(rx[i + 1]);
+		rte_prefetch0((const uint8_t *)rx[i + 1] + HEADER_AT);
 	}
 	if (port->software)
 		find_out_software(&b, rx, n);

@@ -15,10 +15,14 @@ struct item {
 	alignas(ABI_LINE) struct parsed p;
 	uint64_t hash;
 	struct rte_mbuf *m;
-	struct row *r; /* the client's, or that of the relayed port, probably; NULL: none */
-	const struct flow_bucket *home; /* of the client's */
-	uint16_t channel;               /* PATH_PEER: of the inline peer; 0: not that one */
-	uint8_t second;                 /* enum second: looked up besides */
+	struct row *r; /* the client's, or that of the relayed port, probably. NULL: none, once that
+	                  is sure */
+	union {
+		const struct flow_bucket *home; /* of the client's */
+		const _Atomic uint32_t *entry;  /* PATH_PEER: of the port table */
+	};
+	uint16_t channel; /* PATH_PEER: of the inline peer; 0: not that one */
+	uint8_t second;   /* enum second: looked up besides */
 	/* The permission, and the peer bound in a row of its own. */
 	struct row *r2, *r3;
 	const struct flow_bucket *home2, *home3;
@@ -29,9 +33,11 @@ struct item {
 static_assert(sizeof(struct item) == 3 * ABI_LINE && offsetof(struct item, second) < 2 * ABI_LINE,
               "an odd number of lines spreads over the cache");
 
-enum second { SECOND_NONE, SECOND_PERMISSION = 1, SECOND_BOUND = 2 };
+/* SECOND_NO_ROW: there is nothing to look up for. */
+enum second { SECOND_NONE, SECOND_PERMISSION = 1, SECOND_BOUND = 2, SECOND_NO_ROW = 4 };
 
 struct burst {
+	struct fast_frame4 want; /* of this port */
 	struct worker *w;
 	const struct port *port;
 	struct flow_table *flows;
@@ -58,11 +64,11 @@ static COLD struct row *burst_search(const struct burst *b, const struct flow_ke
 	return flow_row_or_null(b->flows, flow_search(b->flows, key, *hash));
 }
 
-/* What is really there: `r` if it has the key, which stands in an item. */
+/* What is really there, given what flow_candidate() said. The key stands in an item. */
 static ALWAYS struct row *burst_found(const struct burst *b, struct row *r,
                                       const struct flow_key *key, const uint64_t *hash)
 {
-	if (__builtin_expect(r != NULL, 1) && __builtin_expect(flow_key_is(r, key), 1))
+	if (__builtin_expect(flow_key_is(r, key), 1))
 		return r;
 	return burst_search(b, key, hash);
 }

@@ -45,6 +45,11 @@ static COLD void refused(struct burst *b, struct rte_mbuf *m, enum rewrite_resul
 		relay_slow(b->w, b->port, m);
 }
 
+static COLD void count_other(const struct burst *b, struct row *r, uint32_t octets)
+{
+	flow_count_inline(b->flows, r, b->worker, octets);
+}
+
 /* The rewrite, and what follows. `counted` is the row that counts the datagram and has the next
  * hop. */
 static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, const bool out6,
@@ -66,7 +71,13 @@ static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, con
 		t->queued = 0;
 		return;
 	}
-	flow_count_inline(b->flows, counted, b->worker, data_len);
+	if (__builtin_expect(
+		    atomic_load_explicit(&counted->owner, memory_order_relaxed) != b->worker, 0)) {
+		count_other(b, counted, data_len);
+	} else {
+		abi_count(&counted->counts.packets, 1);
+		abi_count(&counted->counts.octets, data_len);
+	}
 	if (__builtin_expect(state != NEIGHBOUR_RESOLVED, 0))
 		return relay_hold(w, m, counted->adjacency, outcome);
 	if (__builtin_expect(a->port != b->out_port, 0)) {
@@ -109,12 +120,15 @@ static COLD void channel_turned(struct burst *b, struct item *it)
 static ALWAYS bool channel_to_peer(struct burst *b, struct item *it, const bool in6,
                                    const bool out6, struct tally *t)
 {
-	struct row *const r = burst_found(b, it->r, &it->p.key, &it->hash);
+	struct row *r = it->r;
 
-	it->r = r;
-	if (__builtin_expect(!r, 0)) {
-		worker_drop(b->w, it->m, STAT_CD_UNBOUND);
-		return true;
+	/* A second time only if the run before had it found. */
+	if (__builtin_expect(!flow_key_is(r, &it->p.key), 0)) {
+		it->r = r = burst_search(b, &it->p.key, &it->hash);
+		if (!r) {
+			worker_drop(b->w, it->m, STAT_CD_UNBOUND);
+			return true;
+		}
 	}
 	if (__builtin_expect(burst_expired(b, r), 0)) {
 		worker_drop(b->w, it->m, STAT_CD_EXPIRED);
@@ -222,7 +236,7 @@ static ALWAYS bool peer_to_inline(struct burst *b, struct item *it, const bool i
 {
 	const struct row *const r = it->r;
 
-	if (!r || it->second != SECOND_NONE || !(r->flags & ROW_FLAG_CLIENT6) == out6)
+	if (it->second != SECOND_NONE || !(r->flags & ROW_FLAG_CLIENT6) == out6)
 		return false;
 	peer_to_channel(b, it, in6, out6, fast_wide16(&it->channel), &r->udp_delta, t);
 	return true;
@@ -252,7 +266,8 @@ static ALWAYS bool peer_to_data(struct burst *b, struct item *it, const bool in6
 	const struct row *const r = it->r;
 	struct leg leg;
 
-	if (!r || it->second == SECOND_NONE || !(r->flags & ROW_FLAG_CLIENT6) == out6)
+	if (it->second == SECOND_NONE || it->second == SECOND_NO_ROW ||
+	    !(r->flags & ROW_FLAG_CLIENT6) == out6)
 		return false;
 	if (__builtin_expect(ended(b, r), 0)) {
 		worker_drop(b->w, it->m, STAT_RELAY_NO_ALLOCATION);
@@ -327,7 +342,7 @@ static inline struct item *burst_run(struct burst *b, struct item *it)
 	const unsigned in = it->p.family == 6 ? 2 : 0;
 
 	if (it->p.path == PATH_CHANNEL)
-		return run_channel[in + (r && r->flags & ROW_FLAG_PEER6)](b, it);
+		return run_channel[in + !!(r->flags & ROW_FLAG_PEER6)](b, it);
 	if (it->p.path == PATH_SEND)
 		return run_send[in + (it->p.key.kind == FLOW_ALLOCATION6)](b, it);
 	if (!r) {

@@ -75,9 +75,10 @@ enum fast { FAST_NO, FAST_CHANNEL, FAST_PEER, FAST_SEND };
 
 #define FAST_INLINE static inline __attribute__((always_inline))
 
-/* The words of a key. */
+/* The words of a key. FAST_PEER: which entry of the port table. */
 struct fast_key {
 	uint64_t w0, w1, w2;
+	uint32_t entry;
 };
 
 FAST_INLINE uint64_t fast_hash(const struct flow_table *t, const struct fast_key *k)
@@ -196,13 +197,15 @@ FAST_INLINE enum fast fast_listener(const uint8_t *f, const unsigned family, con
 
 /* What came to a relayed port. */
 FAST_INLINE enum fast fast_peer(const uint8_t *f, const unsigned family, const uint32_t at,
-                                uint32_t n, uint16_t relay, struct parsed *out, struct fast_key *k)
+                                uint32_t n, uint16_t relay, uint32_t port, struct parsed *out,
+                                struct fast_key *k)
 {
 	if ((int32_t)n < 0)
 		return FAST_NO;
 	k->w2 = fast_load32(f + at); /* peer's port, relayed port */
 	fast_keep(out, k);
 	fast_place(out, PATH_PEER, family, at, n);
+	k->entry = (uint32_t)relay << 16 | port;
 	out->local = relay;
 	out->data_at = at + 8;
 	out->data_len = n;
@@ -294,9 +297,11 @@ FAST_INLINE enum fast fast_ip4(const struct local_table *t, const uint8_t *f, ui
 	if (dport == own->listen)
 		return fast_listener(f, 4, 34, udp_len - 8, channel_mask, own->listener, own->tail,
 		                     out, k);
-	if (__builtin_bswap16((uint16_t)dport) - own->port_min > own->port_span)
+	const uint32_t port = __builtin_bswap32(dport) >> 16;
+
+	if (port - own->port_min > own->port_span)
 		return FAST_NO;
-	return fast_peer(f, 4, 34, udp_len - 8, own->relay, out, k);
+	return fast_peer(f, 4, 34, udp_len - 8, own->relay, port, out, k);
 }
 
 FAST_INLINE enum fast fast_ip6(const struct local_table *t, const uint8_t *f, uint32_t len,
@@ -325,7 +330,7 @@ FAST_INLINE enum fast fast_ip6(const struct local_table *t, const uint8_t *f, ui
 	if (port - s->port_min <= (uint32_t)(s->port_max - s->port_min)) {
 		if (s->relay == LOCAL_NONE)
 			return FAST_NO;
-		return fast_peer(f, 6, 54, payload - 8, s->relay, out, k);
+		return fast_peer(f, 6, 54, payload - 8, s->relay, port, out, k);
 	}
 	if (s->listener[0] == LOCAL_NONE || s->port[0] != port)
 		return FAST_NO;

@@ -95,7 +95,7 @@ void flow_lookup_bulk(const struct flow_table *t, const struct flow_key *keys, u
 		home[i] = flow_home(t, hash[i]);
 	}
 	for (unsigned i = 0; i < n; i++)
-		hit[i] = flow_candidate(t, home[i], hash[i]);
+		hit[i] = flow_candidate(t, home[i], hash[i], NULL);
 	for (unsigned i = 0; i < n; i++) {
 		hit[i] = flow_verify(t, &keys[i], hash[i], hit[i]);
 		rows[i] = hit[i] ? flow_index(t, hit[i]) : ROW_NONE;

@@ -256,17 +256,17 @@ static inline const struct flow_bucket *flow_home(const struct flow_table *t, ui
 }
 
 /*
- * The row that a key's home suggests, prefetched, or NULL with the other bucket prefetched. Only
+ * The row that a key's home suggests, prefetched, or `none` with the other bucket prefetched. Only
  * flow_verify() makes an answer of it.
  */
 static inline struct row *flow_candidate(const struct flow_table *t, const struct flow_bucket *b,
-                                         uint64_t hash)
+                                         uint64_t hash, struct row *none)
 {
 	const uint64_t hit = flow_match(b, flow_tag(hash));
 
 	if (__builtin_expect(hit == 0, 0)) {
 		rte_prefetch0(&t->buckets[flow_other(t, hash & t->bucket_mask, flow_tag(hash))]);
-		return NULL;
+		return none;
 	}
 	const uint32_t row =
 		atomic_load_explicit(&b->row[__builtin_ctzll(hit)], memory_order_acquire);
