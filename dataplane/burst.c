@@ -37,7 +37,8 @@ static APART enum fast find_out_other(const struct burst *b, const struct rte_mb
 	enum fast fast = fast_ip6(b->local, f, m->data_len, mac, channel_mask, p, &key);
 
 	if (fast == FAST_NO) {
-		classify(b->local, f, m->data_len, b->port->mac.addr_bytes, w->serve, p);
+		classify(b->local, f, m->data_len, b->port->mac.addr_bytes,
+		         __atomic_load_n(&w->serve, __ATOMIC_RELAXED), p);
 		fast = p->path == PATH_CHANNEL ? FAST_CHANNEL
 		       : p->path == PATH_PEER  ? FAST_PEER
 		       : p->path == PATH_SEND  ? FAST_SEND
@@ -61,7 +62,8 @@ static ALWAYS void find_out(struct burst *b, struct rte_mbuf **rx, const unsigne
 	struct worker *const w = b->w;
 	const struct local_table *const local = b->local;
 	const struct flow_table *const flows = b->flows;
-	const unsigned channel_mask = w->serve & DEMUX_SERVE_RFC5766 ? 0xC0 : 0xF0;
+	const unsigned serve = __atomic_load_n(&w->serve, __ATOMIC_RELAXED); /* a reload writes */
+	const unsigned channel_mask = serve & DEMUX_SERVE_RFC5766 ? 0xC0 : 0xF0;
 	struct item *it = b->item;
 	uint64_t octets = 0, mac = 0;
 	unsigned found = 0; /* bits of enum fast */

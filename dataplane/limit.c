@@ -27,8 +27,9 @@ struct verified {
 struct limit {
 	uint64_t secret[2];
 	_Atomic uint32_t binding_rate, punt_rate, errors; /* limit_set() may be another thread */
-	uint32_t icmp;                                    /* tokens, as in a bucket */
-	uint64_t icmp_ns;
+	_Atomic uint32_t errors_rate;                     /* this worker's part of the total */
+	uint32_t icmp, error;                             /* tokens, as in a bucket */
+	uint64_t icmp_ns, error_ns;
 	struct bucket bucket[SETS][WAYS];
 	struct verified verified[VERIFIED_SETS][WAYS];
 };
@@ -53,6 +54,11 @@ void limit_set(struct limit *l, const struct config *cfg)
 	store(&l->binding_rate, binding < most ? binding : most);
 	store(&l->punt_rate, punt < most ? punt : most);
 	store(&l->errors, cfg->limit_error_per_prefix);
+	/* A shared count would be a line that all workers write for every stranger. */
+	const uint32_t workers = cfg->workers > 0 ? (uint32_t)cfg->workers : 1;
+	const uint32_t part = cfg->limit_error_total / workers;
+
+	store(&l->errors_rate, part == 0 ? 1 : part < most ? part : most);
 }
 
 struct limit *limit_new(const struct config *cfg)
@@ -159,16 +165,10 @@ static struct verified *verified_set(struct limit *l, uint64_t prefix)
 	return l->verified[spread(l, prefix) % VERIFIED_SETS];
 }
 
-bool limit_error(struct limit *l, const struct addr *source, uint64_t now_ns, uint32_t in,
-                 uint32_t out)
+static bool prefix_error(struct limit *l, const struct addr *source, uint64_t now_ns, uint32_t in,
+                         uint32_t out)
 {
-	const uint64_t prefix = prefix_of(source);
-	const struct verified *set = verified_set(l, prefix);
 	const uint32_t now_s = (uint32_t)(now_ns / NS_PER_S);
-
-	for (unsigned i = 0; i < WAYS; i++)
-		if (set[i].prefix == prefix && set[i].until_ns > now_ns)
-			return true;
 	struct bucket *b = find(l, source, now_ns);
 
 	if (b->error_s != now_s) {
@@ -185,6 +185,19 @@ bool limit_error(struct limit *l, const struct addr *source, uint64_t now_ns, ui
 		return false;
 	b->credit -= out;
 	return true;
+}
+
+bool limit_error(struct limit *l, const struct addr *source, uint64_t now_ns, uint32_t in,
+                 uint32_t out)
+{
+	const uint64_t prefix = prefix_of(source);
+	const struct verified *set = verified_set(l, prefix);
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].prefix == prefix && set[i].until_ns > now_ns)
+			return true;
+	return prefix_error(l, source, now_ns, in, out) &&
+	       take(&l->error, &l->error_ns, load(&l->errors_rate), now_ns);
 }
 
 void limit_verified(struct limit *l, const struct addr *source, uint64_t now_ns)

@@ -29,7 +29,7 @@ void limit_set(struct limit *l, const struct config *cfg);
 bool limit_binding(struct limit *l, const struct addr *source, uint64_t now_ns);
 /*
  * 401, 400, 438: after the first N a second, octets out never exceed octets in. `in` counts even
- * when the answer is withheld.
+ * when the answer is withheld. All prefixes together have this worker's part of a total.
  */
 bool limit_error(struct limit *l, const struct addr *source, uint64_t now_ns, uint32_t in,
                  uint32_t out);

@@ -239,7 +239,7 @@ static uint32_t usable_mtu(const struct passage *x, unsigned out_family, uint32_
  */
 static bool head_rules(struct passage *x, struct datagram *d, uint16_t mtu)
 {
-	const struct config *cfg = x->w->dp->cfg;
+	const struct config *cfg = __atomic_load_n(&x->w->dp->cfg, __ATOMIC_ACQUIRE);
 	const bool in4 = x->p.family == 4, out4 = addr_is4(&d->dst.addr);
 	const bool reset = in4 && out4 && !cfg->ttl_decrement;
 
@@ -570,7 +570,8 @@ static void relay(struct passage *x)
 		stat_add(x->w->stats, drop, 1);
 		return;
 	}
-	classify(x->w->dp->local, x->frame, x->len, x->port->mac.addr_bytes, x->w->serve, &x->p);
+	classify(x->w->dp->local, x->frame, x->len, x->port->mac.addr_bytes,
+	         __atomic_load_n(&x->w->serve, __ATOMIC_RELAXED), &x->p);
 	switch ((enum path)x->p.path) {
 	case PATH_ANSWER: ask(x); return;
 	case PATH_KERNEL: give_back(x); return;

@@ -86,9 +86,15 @@ static void tick(struct worker *w)
 	}
 }
 
+/* A reload puts another in its place; that one goes after the grace period. */
+static const struct config *config_of(const struct worker *w)
+{
+	return __atomic_load_n(&w->dp->cfg, __ATOMIC_ACQUIRE);
+}
+
 static bool serves(const struct worker *w)
 {
-	return w->index == 0 && w->dp->service && w->dp->cfg->service_core < 0;
+	return w->index == 0 && w->dp->service && config_of(w)->service_core < 0;
 }
 
 /* One loop. How much there was to do. */
@@ -179,7 +185,7 @@ void worker_run(struct worker *w)
 	while (!atomic_load_explicit(&w->dp->stop, memory_order_relaxed)) {
 		if (turn(w)) {
 			empty = 0;
-		} else if (++empty >= WORKER_EMPTY_TURNS && w->dp->cfg->idle == IDLE_ADAPTIVE) {
+		} else if (++empty >= WORKER_EMPTY_TURNS && config_of(w)->idle == IDLE_ADAPTIVE) {
 			nap(w);
 			empty = WORKER_EMPTY_TURNS /
 			        2; /* what woke us brings more, or it does not */

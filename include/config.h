@@ -98,6 +98,7 @@ struct config {
 	uint32_t limit_lifetime_s;           /* longest allocation lifetime granted, 3600 */
 	uint32_t limit_binding_per_prefix; /* Binding requests answered per /24 or /56 and second */
 	uint32_t limit_punt_per_prefix;    /* requests passed to control per prefix and second */
+	uint32_t limit_error_total;        /* the same for all sources together: 1,000,000 */
 	uint32_t limit_error_per_prefix; /* 401, 400, 438 always answered per prefix and second: 64
 	                                  */
 	uint32_t limit_reassembly;       /* incoming datagrams being reassembled, in all */

@@ -282,6 +282,15 @@ const struct setting config_settings[] = {
 	  .doc = "Answers 400, 401 and 438 that a source prefix (/24, /56) always gets; beyond "
 	         "them "
 	         "octets out never exceed octets in" },
+	{ .key = "limits.errors-total",
+	  .type = SETTING_U32,
+	  .at = AT(limit_error_total),
+	  .min = 1,
+	  .max = 100000000,
+	  .unit = "answers a second",
+	  .def = "1000000",
+	  .doc = "Answers 400, 401 and 438 to all sources together, in equal parts by worker; a "
+	         "prefix that has just shown a nonce of ours is exempt" },
 	{ .key = "limits.reassembly",
 	  .type = SETTING_U32,
 	  .at = AT(limit_reassembly),

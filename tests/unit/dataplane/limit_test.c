@@ -6,7 +6,9 @@
 
 static const struct config cfg = { .limit_binding_per_prefix = 100,
 	                           .limit_punt_per_prefix = 10,
-	                           .limit_error_per_prefix = 4 };
+	                           .limit_error_per_prefix = 4,
+	                           .limit_error_total = 2000000,
+	                           .workers = 2 };
 
 static struct addr a(const char *text)
 {
@@ -138,16 +140,36 @@ static void test_icmp_and_set(void)
 	limit_free(NULL);
 }
 
+/* STUN-150: a flood from everywhere at once meets a total, of which a worker has its part. */
+static void test_total(void)
+{
+	struct config few = cfg;
+	const struct addr known = a("198.51.100.1");
+	unsigned yes = 0;
+	struct addr from = a("10.0.0.1");
+
+	few.limit_error_total = 1000;
+	struct limit *l = limit_new(&few);
+
+	for (unsigned i = 0; i < 2000; i++) {
+		from.ip[13] = (uint8_t)(i >> 8);
+		from.ip[14] = (uint8_t)i;
+		yes += limit_error(l, &from, 1000 * S, 100, 200);
+	}
+	CHECK(yes == 500, "half of 1000: two workers");
+	limit_verified(l, &known, 1000 * S);
+	CHECK(limit_error(l, &known, 1000 * S, 100, 200), "who is known is not held up by it");
+	CHECK(limit_error(l, &from, 1000 * S + S / 10, 100, 200), "and it fills again");
+	limit_free(l);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{ "rate by prefix", test_rate },
-		{ "small steps", test_steps },
-		{ "errors by octets", test_error },
-		{ "verified", test_verified },
-		{ "flood of prefixes", test_flood },
-		{ "ICMP, reload", test_icmp_and_set },
-		CU_TEST_INFO_NULL,
+		{ "rate by prefix", test_rate },       { "small steps", test_steps },
+		{ "errors by octets", test_error },    { "verified", test_verified },
+		{ "flood of prefixes", test_flood },   { "all prefixes together", test_total },
+		{ "ICMP, reload", test_icmp_and_set }, CU_TEST_INFO_NULL,
 	};
 
 	return run_suite("dataplane/limit", tests);
