@@ -51,6 +51,11 @@ static struct line *parse(const char *text, int fd)
 
 static void forget(struct line *l)
 {
+	const char *const texts[] = { l->o.user,   l->o.password, l->o.rest_secret, l->o.storm,
+		                      l->o.replay, l->o.json,     l->o.html,        l->o.record };
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		free((void *)(uintptr_t)texts[i]); /* a process that lives on would leak them */
 	for (int i = 0; i < l->argc; i++)
 		free(l->argv[i]);
 	free(l);
