@@ -70,13 +70,13 @@ static void set_signals(void)
 		                    SIGCONT, SIGCHLD, SIGURG,  SIGWINCH, SIGPIPE };
 	struct sigaction end = { .sa_handler = on_end, .sa_flags = SA_RESTART };
 	struct sigaction worse = { .sa_handler = on_broken, .sa_flags = SA_ONSTACK | SA_NODEFER };
-	stack_t stack = { .ss_sp = malloc(ALTERNATE_STACK), .ss_size = ALTERNATE_STACK };
+	static char octets[ALTERNATE_STACK];
+	stack_t stack = { .ss_sp = octets, .ss_size = sizeof(octets) };
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (stack.ss_sp != NULL)
-		sigaltstack(&stack, NULL);
+	sigaltstack(&stack, NULL);
 	for (int sig = 1; sig <= SIGRTMAX; sig++) {
 		bool leave = sig > SIGSYS && sig < SIGRTMIN; /* libc's own */
 
