@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "wire/bytes.h"
+
 enum { STASH_SPARE = 256, BEHIND_PER_S = 10000, GIVE_UP_DIVISOR = 10 };
 
 /* --- streams --- */
@@ -70,7 +72,14 @@ void streams_expect(struct streams *s, uint32_t stream, const struct stream_arri
 
 	memcpy(h->at, at->at.addr.ip, 16);
 	h->tail = heard_tail(__builtin_bswap16(at->at.port), __builtin_bswap16(channel), at->wrap);
-	h->peer = 0;
+	h->peer = h->quick = 0;
+	if (at->wrap != WRAP_INDICATION && addr_is4(&at->at.addr)) {
+		uint32_t ip4;
+
+		memcpy(&ip4, at->at.addr.ip + 12, 4);
+		h->quick = heard_quick(ip4, __builtin_bswap16(at->at.port),
+		                       __builtin_bswap16(channel));
+	}
 	if (at->wrap == WRAP_INDICATION) {
 		uint64_t ip[2];
 
@@ -113,7 +122,7 @@ static void choose(void)
 struct engine *engine_new(struct streams *s, uint32_t first, uint32_t n, const struct lane *lanes,
                           unsigned n_lanes, engine_other *other, void *arg)
 {
-	struct engine *const e = aligned_alloc(64, (sizeof(*e) + 63) & ~(size_t)63);
+	struct engine *const e = aligned_alloc(1024, sizeof(*e));
 	uint64_t random;
 
 	if (!e)
@@ -136,6 +145,7 @@ struct engine *engine_new(struct streams *s, uint32_t first, uint32_t n, const s
 		e->stash[k].pool = lanes[i].pool;
 		e->n_stashes = k == e->n_stashes ? k + 1 : e->n_stashes;
 		e->stash_of[i] = (uint8_t)k;
+		e->out[i].from = &e->stash[k];
 	}
 	e->indexes = malloc((n ? n : 1) * sizeof(*e->indexes));
 	e->tally.latency = histogram_new();
@@ -321,34 +331,48 @@ static void begin(struct engine *e, uint64_t now)
 
 /* --- turns --- */
 
+/* Octets of payload of what stands in an outbox from `first` on. */
+static uint64_t octets_from(const struct engine *e, const struct outbox *o, unsigned first)
+{
+	uint64_t octets = 0;
+
+	for (unsigned i = first; i < o->n; i++) {
+		const struct stream *const s = &e->s->out[o->stream[i]];
+		const uint8_t *const f = rte_pktmbuf_mtod(o->m[i], const uint8_t *);
+
+		/* Lengths of wrappings stand in front of the data; plain UDP has no padding. */
+		octets +=
+			s->wrap ? be16_load(f + s->head_len - 2) : o->m[i]->data_len - s->head_len;
+	}
+	return octets;
+}
+
 /* What a full port left. As fast as it goes: it waits. Else it never left, or is lost. */
 static void refused(struct engine *e, unsigned lane, unsigned sent, bool wait)
 {
 	struct outbox *const o = &e->out[lane];
 	const unsigned n = o->n - sent;
 
+	o->octets = octets_from(e, o, sent);
 	if (wait) {
 		memmove(o->m, o->m + sent, n * sizeof(*o->m));
 		memmove(o->stream, o->stream + sent, n * sizeof(*o->stream));
-		memmove(o->octets, o->octets + sent, n * sizeof(*o->octets));
 		o->n = n;
 		return;
 	}
-	uint64_t octets = 0;
-
 	for (unsigned i = sent; i < o->n; i++) {
 		if (!e->lane[lane].full_is_loss)
 			e->s->out[o->stream[i]]
 				.seq--; /* the last of its stream: nobody misses it */
-		octets += o->octets[i];
 		engine_stash_put(e, o->m[i]);
 	}
 	if (e->lane[lane].full_is_loss) {
 		engine_count(&e->tally.sent, n);
-		engine_count(&e->tally.octets_sent, octets);
+		engine_count(&e->tally.octets_sent, o->octets);
 	}
 	engine_count(&e->tally.tx_full, n);
 	o->n = 0;
+	o->octets = 0;
 }
 
 /* false: something waits. */
@@ -358,22 +382,23 @@ static bool flush(struct engine *e, bool wait)
 
 	for (unsigned l = 0; l < e->n_lanes; l++) {
 		struct outbox *const o = &e->out[l];
-		uint64_t octets = 0;
 
 		if (o->n == 0)
 			continue;
+		/* The device owns what it takes: nothing of a frame is read behind this. */
+		const uint64_t before = o->octets;
 		const unsigned sent =
 			rte_eth_tx_burst(e->lane[l].ethdev, e->lane[l].queue, o->m, (uint16_t)o->n);
 
-		for (unsigned i = 0; i < sent; i++)
-			octets += o->octets[i];
 		engine_count(&e->tally.sent, sent);
-		engine_count(&e->tally.octets_sent, octets);
 		e->moved += sent;
 		if (sent == o->n) {
+			engine_count(&e->tally.octets_sent, before);
 			o->n = 0;
+			o->octets = 0;
 			continue;
 		}
+		engine_count(&e->tally.octets_sent, before - octets_from(e, o, sent));
 		refused(e, l, sent, wait);
 		all &= !wait;
 	}

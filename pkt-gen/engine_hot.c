@@ -6,41 +6,12 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/port.h"
-#include "pkt-gen/engine_parts.h"
+#include "pkt-gen/engine_fast.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/turn.h"
 
 enum { ETH = 14, UDP = 8, IP4 = 34, IP6 = 54, HEAD_LINE = 48 /* octets of head in line one */ };
-
-static inline uint16_t load16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, 2);
-	return v;
-}
-
-static inline uint32_t load32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return v;
-}
-
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, 8);
-	return v;
-}
-
-static inline void store64(uint8_t *p, uint64_t v)
-{
-	memcpy(p, &v, 8);
-}
 
 /* Both words of eight octets. */
 static inline uint64_t words(uint64_t w)
@@ -50,7 +21,7 @@ static inline uint64_t words(uint64_t w)
 
 /* --- receiving --- */
 
-static inline bool find_udp(const uint8_t *f, uint32_t len, struct seen *out, uint32_t *room)
+static bool find_udp(const uint8_t *f, uint32_t len, struct seen *out, uint32_t *room)
 {
 	const uint32_t type = load32(f + 12);
 
@@ -74,8 +45,7 @@ static inline bool find_udp(const uint8_t *f, uint32_t len, struct seen *out, ui
 	return *room >= UDP && *room <= len - IP6;
 }
 
-static inline bool find_indication(const uint8_t *f, uint32_t udp_len, uint32_t run,
-                                   struct seen *out)
+static bool find_indication(const uint8_t *f, uint32_t udp_len, uint32_t run, struct seen *out)
 {
 	const uint8_t *const p = f + out->udp + UDP;
 
@@ -99,8 +69,7 @@ static inline bool find_indication(const uint8_t *f, uint32_t udp_len, uint32_t 
 	       load32(f + out->at) == run;
 }
 
-/* Plain UDP and ChannelData mixed are the usual load: no branch tells them apart. */
-static inline bool find_stamp(const uint8_t *f, uint32_t len, uint32_t run, struct seen *out)
+static bool find_stamp(const uint8_t *f, uint32_t len, uint32_t run, struct seen *out)
 {
 	uint32_t room;
 
@@ -132,7 +101,7 @@ static inline bool find_stamp(const uint8_t *f, uint32_t len, uint32_t run, stru
 }
 
 /* One's complement sum of pseudo-header, UDP header and wrapping; true if "none" is a sum too. */
-static inline bool sum_headers(const struct seen *s, uint64_t *sum)
+static bool sum_headers(const struct seen *s, uint64_t *sum)
 {
 	const uint8_t *const f = s->frame, *const udp = f + s->udp;
 	const uint64_t header = load64(udp);
@@ -150,13 +119,14 @@ static inline bool sum_headers(const struct seen *s, uint64_t *sum)
 	return !s->six && header >> 48 == 0;
 }
 
-static inline bool checksums_right(const struct lane *lane, struct rte_mbuf *m,
-                                   const struct seen *s, uint64_t sum)
+static bool checksums_right(const struct lane *lane, struct rte_mbuf *m, const struct seen *s,
+                            uint64_t sum)
 {
 	const uint8_t *const f = s->frame;
 	const uint32_t udp_len = be16_load(f + s->udp + 4);
 	const uint32_t behind = s->udp + udp_len - s->at - s->len;
 
+	sum = stamp_fold(sum);
 	if (!s->six) {
 		const uint64_t ip =
 			words(load64(f + ETH)) + words(load64(f + ETH + 8)) + load32(f + ETH + 16);
@@ -176,7 +146,7 @@ static inline bool checksums_right(const struct lane *lane, struct rte_mbuf *m,
 	return lane->software && port_complete_checksum(m);
 }
 
-static inline bool arrived_right(const struct heard *h, const struct seen *s)
+static bool arrived_right(const struct heard *h, const struct seen *s)
 {
 	const uint8_t *const f = s->frame, *const udp = f + s->udp;
 	const uint16_t channel = s->wrap == WRAP_CHANNEL ? load16(udp + UDP) : 0;
@@ -205,7 +175,7 @@ static inline bool arrived_right(const struct heard *h, const struct seen *s)
 
 enum hearing { HEARD_NEW, HEARD_BEHIND, HEARD_AGAIN, HEARD_TOO_OLD, HEARD_ABSURD };
 
-static inline enum hearing hear(struct heard *h, uint32_t seq)
+static INLINE enum hearing hear(struct heard *h, uint32_t seq)
 {
 	const uint32_t ahead = seq - h->next;
 
@@ -243,105 +213,129 @@ static inline enum hearing hear(struct heard *h, uint32_t seq)
 	return HEARD_BEHIND;
 }
 
+/* What came in a burst; latencies from `now`. */
 struct counts {
 	uint64_t received, octets, reordered, duplicated, corrupted, misdelivered, checksum, late;
+	uint64_t first_due, last_due;
 };
 
-static inline void judge(struct engine *e, const struct lane *lane, struct rte_mbuf *m,
-                         const struct seen *s, uint64_t now, const bool check, struct counts *c)
+static INLINE void heard(struct engine *e, struct heard *h, uint32_t seq, uint32_t len,
+                         uint64_t due, uint64_t now, struct counts *c)
 {
-	const uint8_t *const payload = s->frame + s->at;
-	const uint32_t seq = load32(payload + 8);
-	const uint64_t due = load64(payload + 16);
-	uint64_t sum;
+	const enum hearing how = hear(h, seq);
 
-	if (check && __builtin_expect(!stamp_check(payload, s->len, &sum), 0)) {
-		c->corrupted++;
+	if (__builtin_expect(how > HEARD_BEHIND, 0)) {
+		c->duplicated += how == HEARD_AGAIN;
+		c->late += how == HEARD_TOO_OLD;
+		c->corrupted += how == HEARD_ABSURD;
 		return;
 	}
-	if (__builtin_expect(s->stream >= e->s->n, 0)) {
-		c->corrupted++;
-		return;
-	}
-	if (__builtin_expect((int64_t)(due - e->reset_at) < 0, 0)) {
-		c->late++;
-		return;
-	}
-	if (check && __builtin_expect(!checksums_right(lane, m, s, sum), 0)) {
-		c->checksum++;
-		return;
-	}
-	struct heard *const h = &e->s->in[s->stream];
-
-	if (__builtin_expect(!arrived_right(h, s), 0)) {
-		c->misdelivered++;
-		return;
-	}
-	switch (hear(h, seq)) {
-	case HEARD_BEHIND: c->reordered++; break;
-	case HEARD_NEW: break;
-	case HEARD_AGAIN: c->duplicated++; return;
-	case HEARD_TOO_OLD: c->late++; return;
-	case HEARD_ABSURD: c->corrupted++; return;
-	}
+	c->reordered += how == HEARD_BEHIND;
 	c->received++;
-	c->octets += s->len;
-	histogram_record(e->tally.latency, now > due ? now - due : 0);
+	c->octets += len;
+	due = due < now ? due : now;
+	c->first_due = due < c->first_due ? due : c->first_due;
+	c->last_due = due > c->last_due ? due : c->last_due;
+	histogram_place(e->tally.latency, now - due);
 }
 
-static inline __attribute__((always_inline)) void receive(struct engine *e, unsigned lane,
-                                                          struct rte_mbuf **m, unsigned n,
-                                                          uint64_t now, const bool check)
+/* The long way. false: it carries no stamp of this run. */
+static __attribute__((noinline)) bool judge(struct engine *e, const struct lane *lane,
+                                            struct rte_mbuf *m, uint64_t now, struct counts *c)
 {
-	struct seen seen[ENGINE_BURST];
-	struct rte_mbuf *ours[ENGINE_BURST], *strange[ENGINE_BURST];
-	struct counts c = { 0 };
-	unsigned k = 0, n_strange = 0;
-	const uint32_t run = e->s->run, n_streams = e->s->n;
+	struct seen s;
+	uint64_t sum = 0;
+
+	if (!find_stamp(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, e->s->run, &s))
+		return false;
+	const uint8_t *const payload = s.frame + s.at;
+	const uint64_t due = load64(payload + 16);
+
+	if ((e->check && !stamp_check(payload, s.len, &sum)) || s.stream >= e->s->n)
+		c->corrupted++;
+	else if ((int64_t)(due - e->reset_at) < 0)
+		c->late++;
+	else if (e->check && !checksums_right(lane, m, &s, sum))
+		c->checksum++;
+	else if (!arrived_right(&e->s->in[s.stream], &s))
+		c->misdelivered++;
+	else
+		heard(e, &e->s->in[s.stream], load32(payload + 8), s.len, due, now, c);
+	return true;
+}
+
+static void add_received(struct engine *e, const struct counts *c, uint64_t now)
+{
+	struct tally *const t = &e->tally;
+
+	if (c->received == 0)
+		return;
+	engine_count(&t->received, c->received);
+	engine_count(&t->octets_received, c->octets);
+	histogram_placed(t->latency, c->received, now - c->last_due, now - c->first_due);
+}
+
+static void add_faults(struct engine *e, const struct counts *c)
+{
+	struct tally *const t = &e->tally;
+
+	engine_count(&t->reordered, c->reordered);
+	engine_count(&t->duplicated, c->duplicated);
+	engine_count(&t->corrupted, c->corrupted);
+	engine_count(&t->misdelivered, c->misdelivered);
+	engine_count(&t->checksum, c->checksum);
+	engine_count(&t->late, c->late);
+}
+
+static INLINE void receive(struct engine *e, unsigned lane, struct rte_mbuf **m, unsigned n,
+                           uint64_t now, const bool check)
+{
+	struct rte_mbuf *strange[ENGINE_BURST];
+	/* Two, for the address of one goes out of hand, and the other stays in registers. */
+	struct counts c = { .first_due = UINT64_MAX }, slow = { .first_due = UINT64_MAX };
+	struct stash *const to = &e->stash[e->stash_of[lane]];
+	const struct streams all = *e->s;
+	const uint64_t reset_at = e->reset_at;
+	unsigned n_strange = 0, stashed = to->n;
 
 	for (unsigned i = 0; i < n; i++)
 		rte_prefetch0(m[i]);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
+		rte_prefetch0(rte_pktmbuf_mtod_offset(m[i], const uint8_t *, 64));
+	}
+	for (unsigned i = 0; i < n; i++)
+		fast_fetch(&all, rte_pktmbuf_mtod(m[i], const uint8_t *));
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *const f = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		const uint32_t len = m[i]->data_len;
+		struct fast got;
 
-		if (__builtin_expect(find_stamp(f, len, run, &seen[k]), 1)) {
-			ours[k] = m[i];
-			if (seen[k].stream < n_streams)
-				__builtin_prefetch(&e->s->in[seen[k].stream], 1, 3);
-			k++;
-			if (check)
-				for (uint32_t line = 64; line < len; line += 64)
-					rte_prefetch0(f + line);
-		} else {
+		if (__builtin_expect(len >= FAST_BODY + STAMP_LEN &&
+		                             fast_accept(&all, f, len, reset_at, check, &got),
+		                     1)) {
+			heard(e, got.heard, got.seq, got.len, got.due, now, &c);
+		} else if (!judge(e, &e->lane[lane], m[i], now, &slow)) {
 			strange[n_strange++] = m[i];
+			continue;
 		}
+		if (__builtin_expect(m[i]->pool == to->pool && stashed < ENGINE_STASH &&
+		                             engine_plain(m[i]),
+		                     1)) {
+			to->m[stashed++] = m[i];
+			continue;
+		}
+		to->n = stashed;
+		engine_stash_put(e, m[i]);
+		stashed = to->n;
 	}
-	for (unsigned i = 0; i < k; i++)
-		judge(e, &e->lane[lane], ours[i], &seen[i], now, check, &c);
-	struct stash *const to = &e->stash[e->stash_of[lane]];
-
-	for (unsigned i = 0; i < k; i++) {
-		if (__builtin_expect(ours[i]->pool == to->pool && to->n < ENGINE_STASH &&
-		                             engine_plain(ours[i]),
-		                     1))
-			to->m[to->n++] = ours[i];
-		else
-			engine_stash_put(e, ours[i]);
+	to->n = stashed;
+	add_received(e, &c, now);
+	if (__builtin_expect(c.received != n || c.reordered > 0, 0)) {
+		add_faults(e, &c);
+		add_received(e, &slow, now);
+		add_faults(e, &slow);
 	}
-	engine_count(&e->tally.received, c.received);
-	engine_count(&e->tally.octets_received, c.octets);
-	if (__builtin_expect(c.received != k, 0)) {
-		engine_count(&e->tally.duplicated, c.duplicated);
-		engine_count(&e->tally.corrupted, c.corrupted);
-		engine_count(&e->tally.misdelivered, c.misdelivered);
-		engine_count(&e->tally.checksum, c.checksum);
-		engine_count(&e->tally.late, c.late);
-	}
-	if (c.reordered)
-		engine_count(&e->tally.reordered, c.reordered);
 	if (__builtin_expect(n_strange != 0, 0))
 		stranger_judge(e, lane, strange, n_strange);
 }
@@ -357,48 +351,46 @@ void engine_hot_receive(struct engine *e, unsigned lane, struct rte_mbuf **m, un
 
 /* --- sending --- */
 
-static inline uint32_t draw(struct engine *e)
-{
-	uint32_t i;
-
-	if (e->burst_left > 0) {
-		e->burst_left--;
-		return e->drawn[(e->tail - 1) % ENGINE_AHEAD];
-	}
-	e->burst_left = e->burst - 1;
-	if (e->in_order) {
-		i = e->at;
-		e->at += e->stride;
-		if (e->at >= e->n_active)
-			e->at -= e->n_active;
-	} else {
-		uint64_t x = e->random;
-
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		e->random = x;
-		i = (uint32_t)((x >> 32) * e->n_active >> 32);
-	}
-	return e->active ? e->active[i] : e->first + i;
-}
-
 /* The next streams, their lines on the way. */
-static inline void draw_ahead(struct engine *e)
+static INLINE void draw_ahead(struct engine *e)
 {
-	while (e->tail - e->head < ENGINE_BURST) {
-		const uint32_t i = draw(e);
-		const struct stream *const s = &e->s->out[i];
+	const struct stream *const out = e->s->out;
+	const uint32_t n_active = e->n_active, first = e->first, *const active = e->active;
+	const unsigned from = e->tail, to = e->head + ENGINE_BURST;
+	const bool in_order = e->in_order, wide = e->wide;
+	unsigned burst_left = e->burst_left;
+	uint32_t at = e->at, i = e->drawn[(from - 1) % ENGINE_AHEAD];
+	uint64_t x = e->random;
 
-		e->drawn[e->tail++ % ENGINE_AHEAD] = i;
-		__builtin_prefetch(s, 1, 3);
-		if (e->wide)
-			rte_prefetch0((const uint8_t *)s + 64);
+	for (unsigned k = from; k != to; k++) {
+		if (burst_left > 0) {
+			burst_left--;
+		} else if (in_order) {
+			burst_left = e->burst - 1;
+			i = active ? active[at] : first + at;
+			at += e->stride;
+			at = at >= n_active ? at - n_active : at;
+		} else {
+			burst_left = e->burst - 1;
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			i = (uint32_t)((x >> 32) * n_active >> 32);
+			i = active ? active[i] : first + i;
+		}
+		e->drawn[k % ENGINE_AHEAD] = i;
+		__builtin_prefetch(&out[i], 1, 3);
+		if (wide)
+			rte_prefetch0((const uint8_t *)&out[i] + 64);
 	}
+	e->tail = to;
+	e->burst_left = burst_left;
+	e->at = at;
+	e->random = x;
 }
 
 /* What is due, and when it was: at most `n`. */
-static inline unsigned take_due(struct engine *e, uint64_t now, unsigned n, uint64_t *due)
+static INLINE unsigned take_due(struct engine *e, uint64_t now, unsigned n, uint64_t *due)
 {
 	unsigned k = 0;
 
@@ -423,20 +415,19 @@ static inline unsigned take_due(struct engine *e, uint64_t now, unsigned n, uint
 	return k;
 }
 
-static inline void make(struct engine *e, struct rte_mbuf *m, struct stream *s, uint32_t index,
-                        uint32_t len, uint64_t due, const bool check)
+/* Any stream; the fast way is fast_make(). Octets of the frame. */
+static __attribute__((noinline)) uint32_t make(uint8_t *f, const struct stream *s, uint32_t seq,
+                                               uint32_t run, uint32_t index, uint32_t len,
+                                               uint64_t due, bool check)
 {
-	uint8_t *const f = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
-	const uint32_t head = s->head_len, at = s->six ? IP6 : IP4, seq = s->seq++;
+	const uint32_t head = s->head_len, at = s->six ? IP6 : IP4;
 	const uint32_t pad = s->wrap == WRAP_INDICATION ? -len & 3 : 0;
 	const uint32_t udp_len = head - at + len + pad;
 	const uint16_t be_udp = __builtin_bswap16((uint16_t)udp_len);
 	const uint16_t be_len = __builtin_bswap16((uint16_t)len);
 	uint64_t sum = (uint64_t)s->sum + 2u * be_udp + (s->wrap ? be_len : 0);
 
-	memcpy(f, s->head, HEAD_LINE);
-	if (head > HEAD_LINE)
-		memcpy(f + HEAD_LINE, s->head + HEAD_LINE, STREAM_HEAD_MAX - HEAD_LINE);
+	memcpy(f, s->head, STREAM_HEAD_MAX);
 	if (s->six) {
 		memcpy(f + 18, &be_udp, 2);
 	} else {
@@ -450,7 +441,7 @@ static inline void make(struct engine *e, struct rte_mbuf *m, struct stream *s, 
 	memcpy(f + at + 4, &be_udp, 2);
 	/* The last field of any wrapping is the length; of none it is the checksum, below. */
 	memcpy(f + head - 2, &be_len, 2);
-	if (__builtin_expect(s->wrap == WRAP_INDICATION, 0)) {
+	if (s->wrap == WRAP_INDICATION) {
 		const uint16_t stun = __builtin_bswap16((uint16_t)(udp_len - UDP - STUN_HDR_LEN));
 
 		memcpy(f + at + UDP + 2, &stun, 2);
@@ -459,29 +450,80 @@ static inline void make(struct engine *e, struct rte_mbuf *m, struct stream *s, 
 	uint16_t udp_sum = 0;
 
 	if (check || s->six) {
-		sum += stamp_make(f + head, len, e->s->run, index, seq, due);
-		memset(f + head + len, 0, pad);
+		sum += stamp_fold(stamp_make(f + head, len, run, index, seq, due));
 		udp_sum = csum_finish(sum);
 		udp_sum = udp_sum ? udp_sum : 0xFFFF;
 	} else {
-		store64(f + head, e->s->run | (uint64_t)index << 32);
+		store64(f + head, run | (uint64_t)index << 32);
 		store64(f + head + 8, seq);
 		store64(f + head + 16, due);
 	}
+	memset(f + head + len, 0, pad);
 	memcpy(f + at + 6, &udp_sum, 2);
+	return head + len + pad;
+}
 
+static INLINE void set_mbuf(struct rte_mbuf *m, uint32_t octets)
+{
 	const uint64_t rearm = RTE_PKTMBUF_HEADROOM | UINT64_C(1) << 16 | UINT64_C(1) << 32;
-	const uint32_t whole = head + len + pad;
 
 	memcpy(&m->rearm_data, &rearm, 8);
 	m->ol_flags = 0;
 	m->packet_type = 0;
-	m->pkt_len = whole;
-	m->data_len = (uint16_t)whole;
+	m->pkt_len = octets;
+	m->data_len = (uint16_t)octets;
 }
 
-static inline __attribute__((always_inline)) unsigned fill(struct engine *e, uint64_t now,
-                                                           const bool check)
+static INLINE uint32_t make_any(uint8_t *f, const struct stream *s, uint32_t seq, uint32_t run,
+                                uint32_t index, uint32_t len, uint64_t due, const bool check)
+{
+	if (__builtin_expect(s->head_len <= HEAD_LINE, 1))
+		return fast_make(f, s, seq, run, index, len, due, check);
+	return make(f, s, seq, run, index, len, due, check);
+}
+
+/* Frames for n due times, into outboxes that are empty. */
+static INLINE void make_all(struct engine *e, const uint64_t *due, unsigned n, const bool check,
+                            const bool one_lane)
+{
+	const uint32_t run = e->s->run;
+	struct stream *const streams = e->s->out;
+	struct outbox *const only = &e->out[0];
+	struct rte_mbuf *const *const top = only->from->m + only->from->n;
+	const unsigned head = e->head, n_sizes = e->n_sizes;
+	unsigned at_size = e->at_size;
+	uint64_t octets = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint32_t index = e->drawn[(head + i) % ENGINE_AHEAD];
+		struct stream *const s = &streams[index];
+		struct outbox *const out = one_lane ? only : &e->out[s->lane];
+		struct rte_mbuf *const m =
+			one_lane ? top[-1 - (int)i] : out->from->m[--out->from->n];
+		uint8_t *const f = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
+		const uint32_t len = e->size[at_size], seq = s->seq++;
+
+		at_size = at_size + 1 == n_sizes ? 0 : at_size + 1;
+		set_mbuf(m, make_any(f, s, seq, run, index, len, due[i], check));
+		if (one_lane) {
+			out->stream[i] = index;
+			out->m[i] = m;
+			octets += len;
+			continue;
+		}
+		out->stream[out->n] = index;
+		out->m[out->n++] = m;
+		out->octets += len;
+	}
+	e->at_size = at_size;
+	if (one_lane) {
+		only->from->n -= n;
+		only->n = n;
+		only->octets = octets;
+	}
+}
+
+static INLINE unsigned fill(struct engine *e, uint64_t now, const bool check)
 {
 	uint64_t due[ENGINE_BURST];
 	uint64_t behind = 0;
@@ -497,24 +539,16 @@ static inline __attribute__((always_inline)) unsigned fill(struct engine *e, uin
 	}
 	const unsigned n = take_due(e, now, room, due);
 
-	for (unsigned i = 0; i < n; i++) {
-		const uint32_t index = e->drawn[e->head++ % ENGINE_AHEAD];
-		struct stream *const s = &e->s->out[index];
-		struct stash *const from = &e->stash[e->stash_of[s->lane]];
-		struct outbox *const out = &e->out[s->lane];
-		struct rte_mbuf *const m = from->m[--from->n];
-		const uint32_t len = e->size[e->at_size];
-
-		if (++e->at_size == e->n_sizes)
-			e->at_size = 0;
-		make(e, m, s, index, len, due[i], check);
-		out->stream[out->n] = index;
-		out->octets[out->n] = (uint16_t)len;
-		out->m[out->n++] = m;
-		behind += now - due[i] > e->behind;
-	}
-	if (n)
-		draw_ahead(e);
+	if (n == 0)
+		return 0;
+	if (e->n_lanes == 1)
+		make_all(e, due, n, check, true);
+	else
+		make_all(e, due, n, check, false);
+	e->head += n;
+	draw_ahead(e);
+	for (unsigned i = 0; i < n && now - due[i] > e->behind; i++)
+		behind++; /* due times only grow */
 	if (behind)
 		engine_count(&e->tally.behind, behind);
 	return n;

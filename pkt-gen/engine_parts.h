@@ -23,7 +23,10 @@ struct heard {
 	uint64_t window[2];         /* bit i: number next - 1 - i was heard */
 	uint32_t next;              /* one above the highest number heard */
 	uint32_t received;
-	uint64_t reserved;
+	/* The same place in one word, for plain UDP and ChannelData over IPv4: heard_quick(); 0:
+	 * no.
+	 */
+	uint64_t quick;
 };
 static_assert(sizeof(struct heard) == 64, "one line");
 
@@ -31,6 +34,12 @@ static_assert(sizeof(struct heard) == 64, "one line");
 static inline uint64_t heard_tail(uint16_t port, uint16_t channel, enum stream_wrap wrap)
 {
 	return (uint64_t)port | (uint64_t)channel << 16 | (uint64_t)wrap << 32;
+}
+
+/* Address, port and channel as they lie in a frame; channel 0: plain. A port is never 0. */
+static inline uint64_t heard_quick(uint32_t ip4, uint16_t port, uint16_t channel)
+{
+	return ip4 | (uint64_t)channel << 32 | (uint64_t)port << 48;
 }
 
 /* One to one for IPv4. */
@@ -48,10 +57,11 @@ struct stash {
 };
 
 struct outbox {
-	unsigned n;
-	struct rte_mbuf *m[ENGINE_BURST];
+	alignas(1024) struct rte_mbuf *m[ENGINE_BURST];
 	uint32_t stream[ENGINE_BURST];
-	uint16_t octets[ENGINE_BURST];
+	struct stash *from;
+	unsigned n;
+	uint64_t octets; /* of payload, of all in it */
 };
 
 struct engine {

@@ -42,15 +42,32 @@ static inline uint32_t histogram_slot(uint64_t ticks)
 	return (shift << HISTOGRAM_DIGITS) + (uint32_t)(ticks >> shift);
 }
 
-static inline void histogram_record(struct histogram *h, uint64_t ticks)
+/*
+ * A value in its slot only; what is known of all that were so placed is told afterwards, once for a
+ * burst.
+ */
+static inline void histogram_place(struct histogram *h, uint64_t ticks)
 {
 	const uint64_t most = (UINT64_C(1) << HISTOGRAM_TOP) - 1;
-	const uint64_t v = ticks < most ? ticks : most;
 
-	h->slot[histogram_slot(v)]++;
-	h->total++;
-	h->min = v < h->min ? v : h->min;
-	h->max = v > h->max ? v : h->max;
+	h->slot[histogram_slot(ticks < most ? ticks : most)]++;
+}
+
+static inline void histogram_placed(struct histogram *h, uint64_t n, uint64_t min, uint64_t max)
+{
+	const uint64_t most = (UINT64_C(1) << HISTOGRAM_TOP) - 1;
+
+	min = min < most ? min : most;
+	max = max < most ? max : most;
+	h->total += n;
+	h->min = min < h->min ? min : h->min;
+	h->max = max > h->max ? max : h->max;
+}
+
+static inline void histogram_record(struct histogram *h, uint64_t ticks)
+{
+	histogram_place(h, ticks);
+	histogram_placed(h, 1, ticks, ticks);
 }
 
 uint64_t histogram_count(const struct histogram *h);

@@ -22,6 +22,11 @@ enum {
 	STAMP_PAYLOAD_MAX = 9000,
 	STAMP_SLICES = 64,   /* of the pattern, two octets apart */
 	STAMP_OVERRUN = 128, /* octets behind a slice that may be read, and are copied */
+#ifdef __AVX512BW__
+	STAMP_WIDE = 64, /* octets compared at once */
+#else
+	STAMP_WIDE = 32,
+#endif
 };
 
 struct stamp {
@@ -71,29 +76,42 @@ static inline uint32_t stamp_mix(uint32_t sum, uint64_t word)
 #endif
 }
 
-/*
- * The sum of a whole payload of `len` octets, whose body has this sum (CRC-32C of the stamp's
- * words, length and body's sum: any change within 32 bits is found, others but for one in 2^32).
- */
-static inline uint32_t stamp_sum(uint32_t run, uint32_t stream, uint32_t seq, uint64_t due,
-                                 uint32_t len, uint32_t body_sum)
+/* One's complement sums in 64 bits: the carry comes back in. Fold with stamp_fold(). */
+static inline uint64_t stamp_add(uint64_t sum, uint64_t word)
 {
-	uint32_t sum = stamp_mix(~0u, run | (uint64_t)stream << 32);
+	sum += word;
+	return sum + (sum < word);
+}
 
-	sum = stamp_mix(sum, seq | (uint64_t)body_sum << 32);
-	sum = stamp_mix(sum, due);
-	return stamp_mix(sum, len);
+/* The rotated copy adds each half to the other, and the carry with it. */
+static inline uint16_t stamp_fold(uint64_t sum)
+{
+	const uint32_t half = (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
+
+	return (uint16_t)((half + (half >> 16 | half << 16)) >> 16);
+}
+
+/*
+ * The sum of a whole payload of `len` octets whose body has this sum. The first word is run and
+ * stream (CRC-32C of the words, of length and body's sum: any change within 32 bits is found, of
+ * others all but one in 2^32).
+ */
+static inline uint32_t stamp_sum(uint64_t first, uint32_t seq, uint64_t due, uint32_t len,
+                                 uint32_t body_sum)
+{
+	return stamp_mix(stamp_mix(stamp_mix(~len, first), seq | (uint64_t)body_sum << 32), due);
 }
 
 /* n octets are the same. Any alignment; never reads beyond n. */
 static inline bool stamp_same(const uint8_t *a, const uint8_t *b, uint32_t n)
 {
-	typedef uint64_t wide
-		__attribute__((vector_size(32), aligned(1), may_alias)); /* any alignment */
+	typedef uint64_t wide __attribute__((vector_size(STAMP_WIDE), aligned(1), may_alias));
 	wide diff = { 0 };
 	uint32_t i = 0;
 
-	if (n < 32) {
+	if (n == 0)
+		return true;
+	if (n < STAMP_WIDE) {
 		uint64_t x, y, d = 0;
 
 		for (; i + 8 <= n; i += 8) {
@@ -105,23 +123,27 @@ static inline bool stamp_same(const uint8_t *a, const uint8_t *b, uint32_t n)
 			d |= a[i] ^ b[i];
 		return d == 0;
 	}
-	for (; i + 32 <= n; i += 32)
+	for (; i + STAMP_WIDE <= n; i += STAMP_WIDE)
 		diff |= *(const wide *)(a + i) ^ *(const wide *)(b + i);
-	diff |= *(const wide *)(a + n - 32) ^ *(const wide *)(b + n - 32);
-	return (diff[0] | diff[1] | diff[2] | diff[3]) == 0;
+	diff |= *(const wide *)(a + n - STAMP_WIDE) ^ *(const wide *)(b + n - STAMP_WIDE);
+	uint64_t any = 0;
+
+	for (unsigned k = 0; k < STAMP_WIDE / 8; k++)
+		any |= diff[k];
+	return any == 0;
 }
 
 /*
- * Writes a payload: stamp and body. Up to 63 octets behind it are overwritten. Returns its one's
- * complement sum.
+ * Writes a payload: stamp and body. Up to 63 octets behind it are overwritten. Returns its sum, for
+ * stamp_add() and stamp_fold().
  */
 static inline uint64_t stamp_make(uint8_t *payload, uint32_t len, uint32_t run, uint32_t stream,
                                   uint32_t seq, uint64_t due)
 {
 	const uint32_t slice = stamp_slice(stream, seq), n = len - STAMP_LEN;
 	const uint32_t body = stamp_body_sum(slice, n);
-	const uint32_t sum = stamp_sum(run, stream, seq, due, len, body);
-	const uint64_t word0 = run | (uint64_t)stream << 32, word1 = seq | (uint64_t)sum << 32;
+	const uint64_t word0 = run | (uint64_t)stream << 32;
+	const uint64_t word1 = seq | (uint64_t)stamp_sum(word0, seq, due, len, body) << 32;
 	const uint8_t *const from = stamp_pattern + slice;
 	uint8_t *const to = payload + STAMP_LEN;
 
@@ -130,25 +152,27 @@ static inline uint64_t stamp_make(uint8_t *payload, uint32_t len, uint32_t run, 
 	memcpy(payload + 16, &due, 8);
 	for (uint32_t i = 0; i < n; i += 64)
 		memcpy(to + i, from + i, 64);
-	return (uint64_t)run + stream + seq + sum + (due & 0xFFFFFFFF) + (due >> 32) + body;
+	return stamp_add(stamp_add(stamp_add(word0, word1), due), body);
 }
 
 /*
- * Whether `len` octets are a payload as it left, of whatever run. *sum is then its one's complement
- * sum; `len` is at least STAMP_LEN.
+ * Whether `len` octets are a payload as it left, of whatever run. *sum is then its sum, for
+ * stamp_add() and stamp_fold(); `len` is at least STAMP_LEN.
  */
 static inline bool stamp_check(const uint8_t *payload, uint32_t len, uint64_t *sum)
 {
-	struct stamp s;
+	uint64_t word0, word1, due;
 
-	memcpy(&s, payload, sizeof(s));
+	memcpy(&word0, payload, 8);
+	memcpy(&word1, payload + 8, 8);
+	memcpy(&due, payload + 16, 8);
 	if (len > STAMP_PAYLOAD_MAX)
 		return false;
-	const uint32_t slice = stamp_slice(s.stream, s.seq), n = len - STAMP_LEN;
+	const uint32_t seq = (uint32_t)word1, n = len - STAMP_LEN;
+	const uint32_t slice = stamp_slice((uint32_t)(word0 >> 32), seq);
 	const uint32_t body = stamp_body_sum(slice, n);
 
-	*sum = (uint64_t)s.run + s.stream + s.seq + s.sum + (s.due & 0xFFFFFFFF) + (s.due >> 32) +
-	       body;
+	*sum = stamp_add(stamp_add(stamp_add(word0, word1), due), body);
 	return stamp_same(payload + STAMP_LEN, stamp_pattern + slice, n) &&
-	       s.sum == stamp_sum(s.run, s.stream, s.seq, s.due, len, body);
+	       (uint32_t)(word1 >> 32) == stamp_sum(word0, seq, due, len, body);
 }
