@@ -217,10 +217,12 @@ void bench_begin(struct bench *b, int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--quick") == 0) {
 			b->quick = true;
+		} else if (strcmp(argv[i], "--long") == 0) {
+			b->lengthy = true;
 		} else if (strcmp(argv[i], "--out") == 0 && i + 1 < argc) {
 			b->out_path = argv[++i];
 		} else {
-			fprintf(stderr, "usage: %s [--quick] [--out FILE]\n", argv[0]);
+			fprintf(stderr, "usage: %s [--quick | --long] [--out FILE]\n", argv[0]);
 			exit(2);
 		}
 	}

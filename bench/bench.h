@@ -3,7 +3,7 @@
  * figure and baseline.
  *
  *   struct bench b;
- *   bench_begin(&b, argc, argv);            --quick, --out FILE (or TURNPIKE_BENCH_OUT)
+ *   bench_begin(&b, argc, argv);            --quick or --long, --out FILE (or TURNPIKE_BENCH_OUT)
  *   for (pair = 0; pair < n; pair++) { ours[pair] = ...; theirs[pair] = ...; }   A, B, A, B
  *   bench_report(&b, &(struct bench_line){ "ring.stream", "M/s", ours, n, "rte_ring", theirs });
  *   return bench_end(&b);
@@ -27,8 +27,8 @@
 enum { BENCH_SAMPLES_MAX = 256 };
 
 struct bench {
-	bool quick;
-	FILE *out; /* NULL: the table only */
+	bool quick, lengthy; /* neither: a share of the 20 minutes that the whole bench may take */
+	FILE *out;           /* NULL: the table only */
 	const char *out_path;
 	uint64_t steal, total; /* of /proc/stat at the last line */
 	bool failed;

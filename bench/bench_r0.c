@@ -2,7 +2,7 @@
  * What does one relayed packet cost, and what would a textbook relay cost? Rig R0 (pump.h): names
  * r0.PATH.FAMILY.FLOWS, csum.slope, insn.PATH.
  *
- *   bench_r0 [--quick] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
+ *   bench_r0 [--quick | --long] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
  *   bench_r0 --count PATH ROUNDS relay|rest    work for callgrind, no timing
  *   bench_r0 --insn FILE           instructions a packet against a baseline: 1 if one grew by more
  *                                  than 2 %, 77 if they cannot be compared here
@@ -115,7 +115,7 @@ static double timed(struct pump *p, enum pump_run run, unsigned rounds, struct b
 static unsigned fitting(struct pump *p, struct bench *b)
 {
 	enum { TRY = 100 };
-	const uint64_t wanted_ns = b->quick ? 60000000 : 300000000;
+	const uint64_t wanted_ns = b->quick ? 60000000 : b->lengthy ? 600000000 : 200000000;
 	const uint64_t start = cpu_ns();
 
 	timed(p, PUMP_REST, TRY / 2, b);

@@ -32,7 +32,8 @@ import stats  # noqa: E402
 from rigs import generator, plan, scale, shared, veth  # noqa: E402
 
 HUGEPAGES = 1024
-CONTROL_FIRST = ("bench_ring", "bench_alloc")
+CONTROL_FIRST = ("bench_ring", "bench_alloc", "bench_visible", "bench_scale")
+SHORT = ("bench_fleet",)  # steady in its quick form: the rest would take a part's whole time
 
 
 class Out:
@@ -207,7 +208,8 @@ def programs(build, part):
     if part in names:
         return [p for p in found if os.path.basename(p) in names[part]]
     rest = [p for p in found if os.path.basename(p) not in ("bench_r0", "bench_r1")]
-    return sorted(rest, key=lambda p: (os.path.basename(p) not in CONTROL_FIRST, p))
+    order = {name: i for i, name in enumerate(CONTROL_FIRST)}
+    return sorted(rest, key=lambda p: (order.get(os.path.basename(p), len(order)), p))
 
 
 # --- all ---
@@ -219,7 +221,8 @@ def run_part(part, args, mode, clock, out):
         if not found:
             out.left_out(part, f"no program for it in {args.build}/bench")
         for path in found:
-            run_program(out, clock, path, ["--quick"] if mode.name == "quick" else [])
+            short = os.path.basename(path) in SHORT and mode.name == "full"
+            run_program(out, clock, path, ["--quick"] if short else {"full": []}.get(mode.name, [f"--{mode.name}"]))
         return
     why = generator.missing(args.build)
     if why:
