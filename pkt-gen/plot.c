@@ -1,6 +1,7 @@
 #include "pkt-gen/plot.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "pkt-gen/html.h"
 
@@ -114,7 +115,8 @@ static void axes(const struct plot *p)
 		fprintf(out,
 		        "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x,
 		        x, bottom, bottom + 4);
-		const bool edge = x > right - 12; /* a middle there would be cut off */
+		const double half = (double)strlen(p->x.tick[i].text) * 3.5; /* about */
+		const bool edge = x + half > PLOT_WIDTH - 2;
 		fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
 		        edge ? right + RIGHT - 2 : x, bottom + 17, edge ? "end" : "middle");
 		html_text(out, p->x.tick[i].text);

@@ -239,7 +239,10 @@ void report_what(const struct report *r, char *text, size_t cap)
 	else
 		snprintf(size, sizeof(size), "%.24s (%.0f octets in the mean)",
 		         o->profile.name != NULL ? o->profile.name : "own sizes", mean_size(o));
-	if (o->setup != SETUP_TURN)
+	if (o->bias)
+		snprintf(text, cap, "back to back, no server: %u streams, %s, %s",
+		         o->clients * o->peers, way[o->direction], size);
+	else if (o->setup != SETUP_TURN)
 		snprintf(text, cap, "a forwarder, %u streams of %s", o->clients * o->peers, size);
 	else
 		snprintf(text, cap, "TURN server %s, %u client%s of %u peer%s, %s, %s, %s",

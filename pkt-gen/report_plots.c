@@ -173,7 +173,7 @@ static unsigned curves(const struct report *r, struct curve c[CURVES_MAX + 1])
 	}
 	if (n == 0 && r->has_capacity)
 		n += curve_at(r, "all calls", r->calls_pps, &c[n]);
-	if (n == 0 && r->n_trials > 0) /* the last one */
+	if (n == 0 && r->n_trials > 0 && !r->has_bias) /* the last one */
 		n += curve_at(r, "trial", r->trials[r->n_trials - 1].sent_pps, &c[n]);
 	for (unsigned i = 0; i < n; i++)
 		c[i].class = class[i];

@@ -261,6 +261,16 @@ static void test_text(void)
 	CHECK(strstr(text, "NOT ok: nobody answers") != NULL, "why");
 	free(text);
 	report_free(r);
+	/* Back to back there is no server. */
+	struct options bias = options;
+	char what[256];
+	bias.bias = true;
+	r = report_new(&bias, 0, NULL);
+	report_what(r, what, sizeof(what));
+	CHECK(strcmp(what, "back to back, no server: 100 streams, both directions, 160 octets") ==
+	              0,
+	      "back to back");
+	report_free(r);
 	/* What was not asked for is not there. */
 	r = empty();
 	text = text_of(r);
