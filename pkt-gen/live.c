@@ -72,6 +72,11 @@ void live_free(struct live *l)
 	free(l);
 }
 
+bool live_on(const struct live *l)
+{
+	return l->on;
+}
+
 static void __attribute__((format(printf, 2, 3))) add(struct live *l, const char *fmt, ...)
 {
 	va_list args;

@@ -19,8 +19,8 @@
  * Traffic     --direction c2p|p2c|both|c2c --wrap channel|send|mixed --size N|imix|audio|video
  *             --rate N[k|M]pps|N[M|G]bps|Ncalls|max --duration S --drain S --order random|round
  *             --no-check (no payload checks)
- * What to do  (nothing: one trial) --find ndr|pdr --find-capacity --latency (at 10, 50, 90 % of
- * what was found or of --rate) --bias (back to back, port to port) --storm NAME --storm-rate
+ * What to do  (nothing: one trial) --find ndr|pdr|both --find-capacity --latency (at 10, 50, 90 %
+ * of what was found or of --rate) --bias (back to back, port to port) --storm NAME --storm-rate
  *             --storm-seed --replay FILE --replay-speed X
  *             --trial S --precision P --loss L (ratio of PDR) --p99 MS --budget S
  * Output      --json FILE (- is stdout) --html FILE --record FILE --live --quiet
@@ -40,7 +40,7 @@ enum option_setup { SETUP_TURN, SETUP_REFLECT, SETUP_SWAP };
 enum option_direction { DIRECTION_C2P, DIRECTION_P2C, DIRECTION_BOTH, DIRECTION_C2C };
 enum option_wrap { OPTION_CHANNEL, OPTION_SEND, OPTION_MIXED };
 enum option_rate { RATE_MAX, RATE_PPS, RATE_BPS, RATE_CALLS };
-enum option_find { FIND_NOTHING, FIND_NDR, FIND_PDR, FIND_CAPACITY };
+enum option_find { FIND_NOTHING, FIND_NDR, FIND_PDR, FIND_BOTH, FIND_CAPACITY };
 
 struct option_port {
 	char device[256]; /* with its kind: "af_packet:eth0" */

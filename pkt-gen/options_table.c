@@ -18,9 +18,9 @@ static const struct option_choice wraps[] = { { "channel", OPTION_CHANNEL },
 	                                      { "send", OPTION_SEND },
 	                                      { "mixed", OPTION_MIXED },
 	                                      { NULL, 0 } };
-static const struct option_choice finds[] = { { "ndr", FIND_NDR },
-	                                      { "pdr", FIND_PDR },
-	                                      { NULL, 0 } };
+static const struct option_choice finds[] = {
+	{ "ndr", FIND_NDR }, { "pdr", FIND_PDR }, { "both", FIND_BOTH }, { NULL, 0 }
+};
 static const struct option_choice orders[] = { { "random", 0 }, { "round", 1 }, { NULL, 0 } };
 
 const struct option_row option_rows[] = {
@@ -119,8 +119,8 @@ const struct option_row option_rows[] = {
 	  "Neither make nor look at sums of payloads and checksums", false },
 
 	{ .doc = "What to do (without any: one trial)" },
-	{ "find", OPTION_CHOICE, AT(find), 0, 0, finds, "ndr|pdr", NULL,
-	  "Search the rate without loss (ndr), or with at most --loss (pdr)", false },
+	{ "find", OPTION_CHOICE, AT(find), 0, 0, finds, "ndr|pdr|both", NULL,
+	  "Search the rate without loss (ndr), with at most --loss (pdr), or both at once", false },
 	{ "find-capacity", OPTION_CAPACITY, AT(find), 0, 0, NULL, NULL, NULL,
 	  "Search how many calls of the profile the server carries", false },
 	{ "latency", OPTION_FLAG, AT(latency), 0, 0, NULL, NULL, NULL,

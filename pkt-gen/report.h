@@ -136,6 +136,8 @@ bool report_html(const struct report *r, const char *path);
 struct live;
 struct live *live_new(FILE *out, bool on);
 void live_free(struct live *l);
+/* What would be shown is looked at. */
+bool live_on(const struct live *l);
 /* `what`: "allocating", "trial 4: 120 kpps" ...; progress 0..1, below 0: not known. */
 void live_show(struct live *l, const char *what, const struct tally *now, double seconds,
                double progress, double left_s);

@@ -221,6 +221,7 @@ int run(const struct options *o, int argc, char **argv)
 		live_free(r->live);
 	if (r->report != NULL)
 		report_free(r->report);
+	histogram_free(r->latency);
 	free(r);
 	return rc;
 }

@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "pkt-gen/capacity.h"
+#include "pkt-gen/figure.h"
 #include "pkt-gen/run_parts.h"
 
 enum { SEARCH_TRIALS_MAX = 60, CAPACITY_TRIALS_MAX = 40, DONE_MS = 10000, TURN_MS = 50 };
@@ -10,12 +11,34 @@ static const unsigned percents[] = { 10, 50, 90 };
 
 /* --- one trial --- */
 
+/* Latencies of the trial that runs, as far as they can be read while engines write them. */
+static struct histogram *latency_now(struct run *r)
+{
+	if (r->latency == NULL)
+		r->latency = histogram_new();
+	if (r->latency == NULL)
+		return NULL;
+	histogram_clear(r->latency);
+	for (unsigned i = 0; i < r->n_engines; i++)
+		histogram_add(r->latency, engine_tally(r->engine[i])->latency);
+	return r->latency;
+}
+
 static void tick(void *arg, const struct tally *now, double seconds)
 {
 	struct run *r = arg;
+	struct tally seen = *now;
+	const double left_s = r->options->duration_s - seconds;
 
 	report_tick(r->report, now, seconds);
-	live_show(r->live, r->what, now, seconds, r->progress, r->left_s);
+	if (!live_on(r->live))
+		return;
+	seen.latency = latency_now(r);
+	if (r->progress >= 0)
+		live_show(r->live, r->what, &seen, seconds, r->progress, r->left_s);
+	else /* a trial for itself */
+		live_show(r->live, r->what, &seen, seconds, seconds / r->options->duration_s,
+		          left_s);
 }
 
 /* What must never be, whatever the load. */
@@ -77,7 +100,8 @@ static void measure_latency(struct run *r, double full)
 		struct outcome out;
 		char what[64];
 
-		snprintf(what, sizeof(what), "latency at %u %%: %.0f pps", percents[i], pps);
+		snprintf(what, sizeof(what), "latency at %u %%: %s", percents[i],
+		         FIGURE(rate, pps));
 		r->progress = (double)i / (sizeof(percents) / sizeof(percents[0]));
 		r->left_s = (3 - i) * (r->options->trial_s + r->options->drain_s);
 		if (trial(r, what, pps, r->options->trial_s, &out) == 0) {
@@ -100,7 +124,7 @@ static void do_trial(struct run *r)
 	const double pps = rate_of(r);
 
 	if (pps > 0)
-		snprintf(what, sizeof(what), "trial: %.0f pps", pps);
+		snprintf(what, sizeof(what), "trial: %s", FIGURE(rate, pps));
 	else
 		snprintf(what, sizeof(what), "trial: as fast as it goes");
 	r->progress = -1;
@@ -122,8 +146,8 @@ static void do_find(struct run *r)
 		                           .first_s = o->trial_s < 0.3 ? o->trial_s : 0.3,
 		                           .final_s = o->trial_s,
 		                           .trials_max = SEARCH_TRIALS_MAX,
-		                           .want_ndr = o->find == FIND_NDR,
-		                           .want_pdr = o->find == FIND_PDR,
+		                           .want_ndr = o->find != FIND_PDR,
+		                           .want_pdr = o->find != FIND_NDR,
 		                           .budget_s = o->budget_s };
 	struct search *s = search_new(&cfg);
 	struct search_trial next;
@@ -137,8 +161,8 @@ static void do_find(struct run *r)
 		struct outcome out;
 		char what[64];
 
-		snprintf(what, sizeof(what),
-		         next.pps > 0 ? "trial %u: %.0f pps" : "trial %u: full speed", n, next.pps);
+		snprintf(what, sizeof(what), "trial %u: %s", n,
+		         next.pps > 0 ? FIGURE(rate, next.pps) : "full speed");
 		r->progress = search_progress(s, &r->left_s);
 		if (trial(r, what, next.pps, next.seconds, &out) == 0)
 			search_told(s, out.sent_pps, tally_loss(&out.tally), out.generator_bound);
@@ -362,7 +386,7 @@ void run_deeds(struct run *r)
 	}
 	if (o->storm != NULL)
 		do_storm(r);
-	else if (o->find == FIND_NDR || o->find == FIND_PDR)
+	else if (o->find == FIND_NDR || o->find == FIND_PDR || o->find == FIND_BOTH)
 		do_find(r);
 	else if (o->latency)
 		measure_latency(r, rate_of(r));

@@ -62,12 +62,13 @@ struct run {
 	_Atomic int task_state;
 
 	char user[RUN_CREDENTIAL_MAX], password[RUN_CREDENTIAL_MAX];
-	const char *what; /* is being done; for the live view */
-	double progress, left_s;
-	uint32_t grown; /* clients that were told to stand */
-	double grown_s; /* that took so long */
-	uint32_t made;  /* bindings whose streams were compiled, or do not stand */
-	uint32_t calls; /* bindings that send */
+	const char *what;          /* is being done; for the live view */
+	double progress, left_s;   /* of a search; below 0: a trial for itself */
+	struct histogram *latency; /* for the live view */
+	uint32_t grown;            /* clients that were told to stand */
+	double grown_s;            /* that took so long */
+	uint32_t made;             /* bindings whose streams were compiled, or do not stand */
+	uint32_t calls;            /* bindings that send */
 };
 
 /* True after the first (second) signal. */
