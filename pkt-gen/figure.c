@@ -73,7 +73,9 @@ char *figure_seconds(char text[FIGURE_MAX], double s)
 {
 	if (!isfinite(s) || s < 0)
 		s = 0;
-	if (s < 99.95)
+	if (s > 0 && s < 0.0995)
+		snprintf(text, FIGURE_MAX, "%.0f ms", s * 1000);
+	else if (s < 99.95)
 		snprintf(text, FIGURE_MAX, "%.1f s", s);
 	else if (s < 3600)
 		snprintf(text, FIGURE_MAX, "%u min %02u s", (unsigned)s / 60, (unsigned)s % 60);

@@ -21,7 +21,7 @@ char *figure_bits(char text[FIGURE_MAX], double bit_per_s);
 char *figure_count(char text[FIGURE_MAX], uint64_t n);
 /* Of microseconds: "0.85 us", "12.3 us", "1.23 ms", "2.5 s" */
 char *figure_time(char text[FIGURE_MAX], double us);
-/* Of seconds that go by: "4.2 s", "3 min 20 s" */
+/* Of seconds that go by: "45 ms", "4.2 s", "3 min 20 s" */
 char *figure_seconds(char text[FIGURE_MAX], double s);
 /* "0 %", "0.0012 %", "12.3 %" */
 char *figure_ratio(char text[FIGURE_MAX], double ratio);

@@ -113,9 +113,10 @@ static void tile_rate(const struct report *r, FILE *out, const char *name,
 		snprintf(note, sizeof(note), "%s of payload, loss %s",
 		         FIGURE(bits, report_bits(r, f->pps)), FIGURE(ratio, f->loss));
 	else
-		snprintf(note, sizeof(note), "%s: %s",
-		         f->end == SEARCH_GENERATOR ? "at least" : "not closed",
-		         search_said(f->end));
+		snprintf(note, sizeof(note), "%s",
+		         f->end == SEARCH_GENERATOR ? "at least: the generator was the limit"
+		         : f->end == SEARCH_BUDGET  ? "not closed: no time was left"
+		                                    : "not closed: no trials were left");
 	tile_open(out, name);
 	fputs(f->pps > 0 ? FIGURE(rate, f->pps) : "none", out);
 	tile_close(out, note);

@@ -131,6 +131,7 @@ static void test_figures(void)
 	CHECK(strcmp(FIGURE(count, 1234567), "1,234,567") == 0, "count");
 	CHECK(strcmp(FIGURE(count, UINT64_MAX), "18,446,744,073,709,551,615") == 0, "largest");
 	CHECK(strcmp(FIGURE(seconds, 4.21), "4.2 s") == 0, "seconds");
+	CHECK(strcmp(FIGURE(seconds, 0.0451), "45 ms") == 0, "milliseconds");
 	CHECK(strcmp(FIGURE(seconds, 200), "3 min 20 s") == 0, "minutes");
 	CHECK(strcmp(FIGURE(seconds, 7260), "2 h 01 min") == 0, "hours");
 	CHECK(strcmp(FIGURE(seconds, INFINITY), "0.0 s") == 0, "for ever");
