@@ -152,14 +152,19 @@ static void next_trial(struct report *r)
 		(struct report_pace){ .first = r->n_series, .base_s = r->pace.base_s + r->pace.s };
 }
 
+void report_end_trial(struct report *r, const struct outcome *o)
+{
+	spread_loss(r, o->tally.lost);
+	next_trial(r);
+	r->steal = machine_steal(&r->machine);
+}
+
 void report_add_trial(struct report *r, const struct outcome *o)
 {
 	if (r->n_trials < REPORT_TRIALS_MAX)
 		r->n_trials++;
 	r->trials[r->n_trials - 1] = report_trial(o);
-	spread_loss(r, o->tally.lost);
-	next_trial(r);
-	r->steal = machine_steal(&r->machine);
+	report_end_trial(r, o);
 }
 
 /* Every two points become one. */

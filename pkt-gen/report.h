@@ -110,14 +110,13 @@ void report_free(struct report *r);
 struct report_latency report_latency(const struct histogram *h);
 /* One of storms and latencies, which stand beside the list. */
 struct report_trial report_trial(const struct outcome *o);
-/*
- * Ends the trial whose ticks came before it: their `lost` is known now. Beyond REPORT_TRIALS_MAX
- * the last one is replaced.
- */
+/* Ends the trial whose ticks came before it, without listing it: its `lost` is known now. */
+void report_end_trial(struct report *r, const struct outcome *o);
+/* Ends it and lists it. Beyond REPORT_TRIALS_MAX the last one is replaced. */
 void report_add_trial(struct report *r, const struct outcome *o);
 /*
  * Fits as crew_tick with the report as its argument: one point of the series. `now` counts from the
- * trial's beginning, `seconds` too; a trial that begins again without report_add_trial() is told by
+ * trial's beginning, `seconds` too; a trial that begins again without report_end_trial() is told by
  * seconds that went back. A series that gets too long is thinned to half.
  */
 void report_tick(void *report, const struct tally *now, double seconds);

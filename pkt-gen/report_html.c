@@ -75,15 +75,19 @@ static const char style[] =
 	"</style>\n";
 /* clang-format on */
 
-void report_put_time(FILE *out, double us)
+/* With the letter that ASCII lacks. */
+static char *time_text(char text[FIGURE_MAX], double us)
 {
-	char text[FIGURE_MAX];
 	const size_t len = strlen(figure_time(text, us));
 
 	if (len > 3 && strcmp(text + len - 3, " us") == 0)
-		fprintf(out, "%.*s &#181;s", (int)len - 3, text);
-	else
-		fputs(text, out);
+		strcpy(text + len - 2, "\xC2\xB5s");
+	return text;
+}
+
+static void put_time(FILE *out, double us)
+{
+	fputs(time_text((char[FIGURE_MAX]){ 0 }, us), out);
 }
 
 /* --- key figures --- */
@@ -124,10 +128,10 @@ static void tile_rate(const struct report *r, FILE *out, const char *name,
 
 static void tiles_of_sum(const struct report *r, const struct tally *all, FILE *out)
 {
-	const struct report_trial *t = &r->trials[r->n_trials - 1];
 	char note[128];
 
 	if (r->n_trials == 1) {
+		const struct report_trial *t = &r->trials[0];
 		tile_open(out, "received");
 		fputs(FIGURE(rate, t->received_pps), out);
 		snprintf(note, sizeof(note), "of %s sent for %s", FIGURE(rate, t->sent_pps),
@@ -135,7 +139,7 @@ static void tiles_of_sum(const struct report *r, const struct tally *all, FILE *
 		tile_close(out, note);
 		if (t->latency.max > 0) {
 			tile_open(out, "latency p99");
-			report_put_time(out, t->latency.p99);
+			put_time(out, t->latency.p99);
 			tile_close(out, "from the intended send time");
 		}
 	}
@@ -143,7 +147,7 @@ static void tiles_of_sum(const struct report *r, const struct tally *all, FILE *
 		tile_open(out, "lost");
 		fputs(FIGURE(ratio, tally_loss(all)), out);
 		snprintf(note, sizeof(note), "%s of %s packets%s", FIGURE(count, all->lost),
-		         FIGURE(count, all->sent), r->n_trials > 1 ? ", all trials" : "");
+		         FIGURE(count, all->sent), r->n_trials == 1 ? "" : ", all trials");
 		tile_close(out, note);
 	}
 	const uint64_t bad = all->corrupted + all->misdelivered + all->checksum;
@@ -153,12 +157,42 @@ static void tiles_of_sum(const struct report *r, const struct tally *all, FILE *
 	           tally_gap(all) == 0 ? "the accounting closes" : "the accounting does NOT close");
 }
 
+static void tiles_of_storm(const struct report_storm *s, FILE *out)
+{
+	char note[128];
+
+	tile_open(out, "sent by the storm");
+	fputs(FIGURE(count, s->sent), out);
+	snprintf(note, sizeof(note), "%s answered, %s failed", FIGURE(count, s->answered),
+	         FIGURE(count, s->failed));
+	tile_close(out, note);
+	if (s->during.tally.sent == 0)
+		return;
+	tile_open(out, "media lost meanwhile");
+	fputs(FIGURE(ratio, tally_loss(&s->during.tally)), out);
+	snprintf(note, sizeof(note), "%s before", FIGURE(ratio, tally_loss(&s->before.tally)));
+	tile_close(out, note);
+	if (s->during.latency.max > 0) {
+		tile_open(out, "media p99 meanwhile");
+		put_time(out, s->during.latency.p99);
+		snprintf(note, sizeof(note), "%s before",
+		         time_text((char[FIGURE_MAX]){ 0 }, s->before.latency.p99));
+		tile_close(out, note);
+	}
+}
+
+/* Of all trials, or of the media beside a storm. */
 static struct tally sum(const struct report *r)
 {
 	struct tally all = { .latency = NULL };
 
 	for (unsigned i = 0; i < r->n_trials; i++)
 		tally_add(&all, &r->trials[i].tally);
+	if (r->n_trials == 0 && r->has_storm) {
+		tally_add(&all, &r->storm.before.tally);
+		tally_add(&all, &r->storm.during.tally);
+		tally_add(&all, &r->storm.after.tally);
+	}
 	return all;
 }
 
@@ -188,7 +222,9 @@ static void tiles(const struct report *r, FILE *out)
 		         FIGURE(count, r->setup.failed));
 		tile_close(out, note);
 	}
-	if (r->n_trials > 0)
+	if (r->has_storm)
+		tiles_of_storm(&r->storm, out);
+	if (all.sent > 0)
 		tiles_of_sum(r, &all, out);
 	fputs("</div>\n", out);
 }
@@ -208,7 +244,7 @@ static void cell_time(FILE *out, double us)
 		return;
 	}
 	fprintf(out, "<td data-v=\"%.10g\">", us);
-	report_put_time(out, us);
+	put_time(out, us);
 	fputs("</td>", out);
 }
 
@@ -325,7 +361,10 @@ static void accounting(const struct report *r, FILE *out)
 {
 	const struct tally all = sum(r);
 
-	fprintf(out, "<h2>Accounting%s</h2>\n", r->n_trials > 1 ? ", all trials" : "");
+	fprintf(out, "<h2>Accounting%s</h2>\n",
+	        r->n_trials == 0   ? " of the media"
+	        : r->n_trials == 1 ? ""
+	                           : ", all trials");
 	fprintf(out, "<p>sent %s = received %s + lost %s + in flight %s: %s</p>\n",
 	        FIGURE(count, all.sent), FIGURE(count, all.received), FIGURE(count, all.lost),
 	        FIGURE(count, all.in_flight),
@@ -420,7 +459,7 @@ static void page(const struct report *r, FILE *out)
 	if (r->has_setup)
 		codes(out, "Refused at setup", r->setup.error,
 		      sizeof(r->setup.error) / sizeof(*r->setup.error));
-	if (r->n_trials > 0)
+	if (sum(r).sent > 0)
 		accounting(r, out);
 	origin(r, out);
 	fputs("</main>\n</body>\n</html>\n", out);

@@ -5,8 +5,6 @@
 
 /* The figures that are drawn; those without data are left out. */
 void report_plots(const struct report *r, FILE *out);
-/* "12.3 &#181;s" */
-void report_put_time(FILE *out, double us);
 /* How a trial of a search came out: the class of its mark and a word for it. */
 struct report_mark {
 	const char *class, *word;

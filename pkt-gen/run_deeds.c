@@ -70,8 +70,10 @@ static int trial(struct run *r, const char *what, double pps, double seconds, st
 
 	r->what = what;
 	rc = trial_run(r->crew, &t, out);
-	if (r->options->storm == NULL) /* a storm's stand beside it */
+	if (r->options->storm == NULL)
 		report_add_trial(r->report, out);
+	else /* a storm's stand beside the list */
+		report_end_trial(r->report, out);
 	judge(r, &out->tally);
 	if (rc != 0)
 		run_fail(r, "interrupted");

@@ -255,6 +255,25 @@ static void test_empty(void)
 	report_free(r);
 }
 
+/* A storm's media is all there is. */
+static void test_storm(void)
+{
+	struct report *r = full();
+
+	r->n_trials = r->n_at = 0;
+	r->has_search = r->has_capacity = r->has_bias = false;
+	char *page = page_of(r);
+	check_well_formed(page);
+	CHECK(strstr(page, "media lost meanwhile") != NULL, "a key figure");
+	CHECK(strstr(page, "Accounting of the media") != NULL, "accounted for");
+	CHECK(strstr(page, "id=\"trials\"") == NULL, "no list of trials");
+	const char *media = strstr(page, "id=\"media\"");
+	CHECK(media != NULL && cell_of(media, "during", 5) == (double)r->storm.during.tally.lost,
+	      "its losses");
+	free(page);
+	report_free(r);
+}
+
 static void test_long(void)
 {
 	struct report *r = report_new(&options, 0, NULL);
@@ -323,9 +342,15 @@ static void test_axes(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{ "the checker", test_checker }, { "page", test_page }, { "figures", test_figures },
-		{ "empty", test_empty },         { "long", test_long }, { "text", test_text },
-		{ "axes", test_axes },           CU_TEST_INFO_NULL,
+		{ "the checker", test_checker },
+		{ "page", test_page },
+		{ "figures", test_figures },
+		{ "storm", test_storm },
+		{ "empty", test_empty },
+		{ "long", test_long },
+		{ "text", test_text },
+		{ "axes", test_axes },
+		CU_TEST_INFO_NULL,
 	};
 
 	return run_suite("pkt-gen/report_html", tests);

@@ -182,11 +182,16 @@ static void test_series(void)
 	report_tick(r, &(struct tally){ .sent = 5 }, 0);
 	report_tick(r, &(struct tally){ .sent = 5 }, NAN);
 	CHECK(r->n_series == 30, "no time went by");
+	/* A trial that is not listed has its losses in the series too. */
+	report_tick(r, &(struct tally){ .sent = 100, .received = 40 }, 0.1);
+	o = outcome(100, 60, 1000);
+	report_end_trial(r, &o);
+	CHECK(r->n_trials == 3 && r->series[30].lost == 60, "not listed, but lost");
 	/* Lost without ticks that show it. */
 	report_tick(r, &(struct tally){ .sent = 100, .received = 100 }, 0.1);
 	o = outcome(200, 100, 1000);
 	report_add_trial(r, &o);
-	CHECK(r->series[30].lost == 100, "at the end then");
+	CHECK(r->series[31].lost == 100, "at the end then");
 	report_free(r);
 }
 
