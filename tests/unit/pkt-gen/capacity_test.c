@@ -169,6 +169,27 @@ static void test_generator(void)
 	CHECK(r.a.end == CAPACITY_GENERATOR && close_to(&r.a, 12345), "the generator's limit");
 }
 
+/* More calls are carried after fewer were not: the fewer stand. And the limit itself is allowed. */
+static void test_inversion(void)
+{
+	struct capacity *c = capacity_new(&usual);
+	struct capacity_step s;
+	uint32_t hole = 0;
+
+	while (capacity_next(c, &s)) {
+		if (hole == 0 && s.seconds == 2)
+			hole = s.calls;
+		capacity_told(c, &(struct capacity_result){
+					 .calls = s.calls,
+					 .loss = s.calls == hole || s.calls > 5000 ? 0.5 : 0.005 });
+	}
+	const struct capacity_answer a = capacity_answer(c);
+	CHECK(a.end == CAPACITY_LOSS && a.calls > 0 && a.calls < hole && a.too_many <= hole,
+	      "the lower loss stands");
+	CHECK(a.loss == 0.005, "as much as is allowed");
+	capacity_free(c);
+}
+
 static void test_ends(void)
 {
 	struct capacity_config c = usual;
@@ -206,13 +227,10 @@ static void test_ends(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{ "loss", test_loss },
-		{ "noise", test_noise },
-		{ "latency", test_latency },
-		{ "refused", test_refused },
-		{ "generator", test_generator },
-		{ "ends", test_ends },
-		CU_TEST_INFO_NULL,
+		{ "loss", test_loss },           { "noise", test_noise },
+		{ "latency", test_latency },     { "refused", test_refused },
+		{ "generator", test_generator }, { "inversion", test_inversion },
+		{ "ends", test_ends },           CU_TEST_INFO_NULL,
 	};
 
 	return run_suite("pkt-gen/capacity", tests);

@@ -16,6 +16,8 @@ struct model {
 	double stall_per_s; /* chance of a stall in a second of trial, */
 	double stall_s;     /* and how long it is */
 	double offers;      /* what the generator can; 0: anything */
+	double bursty;      /* ratio lost whenever it cannot, whatever the server does */
+	double buffer_s;    /* overload that the server's buffers take before anything is lost */
 	uint64_t seed;
 };
 
@@ -59,6 +61,10 @@ static struct run run(const struct search_config *c, const struct model *given)
 			bound = t.pps > 0;
 		}
 		double loss = loss_of(&m, sent);
+		if (m.buffer_s > 0)
+			loss = fmax(0, loss - m.buffer_s / t.seconds);
+		if (m.bursty > 0 && (bound || t.pps == 0))
+			loss = m.bursty;
 		if (m.stall_per_s > 0 && chance(&m.seed) < m.stall_per_s * t.seconds)
 			loss = fmax(loss, fmin(1, m.stall_s / t.seconds));
 		if (r.trials > 2000)
@@ -211,6 +217,110 @@ static void test_bound(void)
 	CHECK(closed(&slow.ndr, 1e6, 0.01), "a slow server is measured all the same");
 }
 
+/* What is told of a trial, by hand. */
+static void told(struct search *s, struct search_trial *t, double capacity, bool lost_anyway)
+{
+	const double pps = t->pps > 0 ? t->pps : 4e6;
+	search_told(s, pps, lost_anyway || pps > capacity ? 0.5 : 0, false);
+}
+
+/* Held although the generator was short: it holds for what was sent. */
+static void test_bound_held(void)
+{
+	struct search_config c = usual;
+	c.max_pps = 8e6;
+	const struct run r = run(&c, &(struct model){ .capacity = 1e12, .offers = 3e6, .seed = 9 });
+	CHECK(r.end == SEARCH_GENERATOR && r.ndr.pps > 2.9e6 && r.ndr.pps <= 3e6, "what was sent");
+}
+
+/* At its limit the generator sends in bursts that are lost: nothing about the server. */
+static void test_bursty(void)
+{
+	struct search_config c = usual;
+	c.max_pps = 3.5e6;
+	const struct model m = { .capacity = 1e12, .offers = 3e6, .bursty = 0.3, .seed = 21 };
+	const struct run r = run(&c, &m);
+	CHECK(r.end == SEARCH_GENERATOR && r.ndr.upper_pps == 0, "no upper bound");
+	CHECK(r.ndr.pps > 2.8e6 && r.ndr.pps < 3e6, "what it could offer in order");
+}
+
+/* Short of the rate by a hair, and lossy, above some rate: the search goes down and ends. */
+static void test_hair(void)
+{
+	struct search *s = search_new(&usual);
+	struct search_trial t;
+	unsigned n = 0;
+
+	for (; search_next(s, &t); n++) {
+		const double pps = t.pps > 0 ? t.pps : 3e6;
+		const bool bound = pps > 2.9e6;
+		search_told(s, bound ? pps * 0.9999 : pps, bound ? 0.5 : 0, bound);
+	}
+	CHECK(search_ended(s) == SEARCH_GENERATOR && n < 40, "ends");
+	CHECK(search_ndr(s).pps > 2.8e6 && search_ndr(s).pps <= 2.9e6, "below it");
+	search_free(s);
+}
+
+/* The generator stumbles once: that is no limit. */
+static void test_stumble(void)
+{
+	struct search_config c = usual;
+	struct search *s;
+	struct search_trial t;
+	unsigned n = 0;
+
+	c.want_pdr = false;
+	s = search_new(&c);
+	for (; search_next(s, &t); n++) {
+		const double pps = t.pps > 0 ? t.pps : 4e6;
+		if (n == 1)
+			search_told(s, pps / 2, 0.5, true);
+		else
+			search_told(s, pps, loss_of(&(struct model){ .capacity = 1e6 }, pps),
+			            false);
+	}
+	const struct search_rate r = search_ndr(s);
+	CHECK(closed(&r, 1e6, 0.01), "asked again, and found");
+	search_free(s);
+}
+
+/* Buffers hide an overload from short trials: those of full length decide. */
+static void test_buffers(void)
+{
+	for (unsigned i = 1; i < 100; i++) {
+		const double capacity = 1e5 * i;
+		const struct model m = { .capacity = capacity, .buffer_s = 0.1 };
+		/* Lost at full length where over / (1 + over) > 0.1 / 2. */
+		const double ndr = capacity / (1 - 0.1 / 2), pdr = capacity / (1 - 0.1 / 2 - 0.005);
+		const struct run r = run(&usual, &m);
+		CHECK(closed(&r.ndr, ndr, 0.01) && closed(&r.pdr, pdr, 0.01), "full length");
+	}
+}
+
+/* Each rate is lost once before it is held: its losses of then are not those of the result. */
+static void test_first_look(void)
+{
+	struct search_config c = usual;
+	struct search *s;
+	struct search_trial t;
+	double seen[100];
+	unsigned n = 0;
+
+	c.want_pdr = false;
+	s = search_new(&c);
+	while (search_next(s, &t) && n < 100) {
+		bool first = t.seconds == 2;
+		for (unsigned i = 0; i < n; i++)
+			first &= seen[i] != t.pps;
+		if (first)
+			seen[n++] = t.pps;
+		told(s, &t, 1e6, first);
+	}
+	const struct search_rate r = search_ndr(s);
+	CHECK(closed(&r, 1e6, 0.01) && r.loss == 0, "two of three");
+	search_free(s);
+}
+
 static void test_below_minimum(void)
 {
 	struct search_config c = usual;
@@ -230,13 +340,6 @@ static void test_one_goal(void)
 	CHECK(!r.ndr.found && r.ndr.pps == 0, "no NDR where none was asked for");
 	c.want_pdr = false;
 	CHECK(run(&c, &(struct model){ .capacity = 1e6 }).trials == 0, "nothing wanted");
-}
-
-/* What is told of a trial, by hand. */
-static void told(struct search *s, struct search_trial *t, double capacity, bool lost_anyway)
-{
-	const double pps = t->pps > 0 ? t->pps : 4e6;
-	search_told(s, pps, lost_anyway || pps > capacity ? 0.5 : 0, false);
 }
 
 /* A rate loses at full length three times while higher ones are held: it is the upper bound. */
@@ -337,6 +440,12 @@ int main(void)
 		{ "always lossy", test_always_lossy },
 		{ "never lossy", test_never_lossy },
 		{ "generator", test_bound },
+		{ "generator, but held", test_bound_held },
+		{ "generator, and bursts", test_bursty },
+		{ "generator, by a hair", test_hair },
+		{ "generator, once", test_stumble },
+		{ "buffers", test_buffers },
+		{ "first look", test_first_look },
 		{ "below the minimum", test_below_minimum },
 		{ "one goal", test_one_goal },
 		{ "inversion", test_inversion },
