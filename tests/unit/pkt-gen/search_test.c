@@ -261,6 +261,24 @@ static void test_hair(void)
 	search_free(s);
 }
 
+/* It sends a tenth less than asked above some rate, and that in bursts which are lost. */
+static void test_short(void)
+{
+	for (double limit = 1e6; limit < 3e6; limit *= 1.01) {
+		struct search *s = search_new(&usual);
+		struct search_trial t;
+		while (search_next(s, &t)) {
+			const double pps = t.pps > 0 ? t.pps : 3e6;
+			const bool bound = t.pps == 0 || pps > limit;
+			search_told(s, bound ? pps * 0.9 : pps, bound ? 0.4 : 0, bound);
+		}
+		CHECK(search_ended(s) == SEARCH_GENERATOR && search_ndr(s).upper_pps == 0,
+		      "no upper bound");
+		CHECK(search_ndr(s).pps > limit * 0.88 && search_ndr(s).pps <= limit, "held");
+		search_free(s);
+	}
+}
+
 /* The generator stumbles once: that is no limit. */
 static void test_stumble(void)
 {
@@ -443,6 +461,7 @@ int main(void)
 		{ "generator, but held", test_bound_held },
 		{ "generator, and bursts", test_bursty },
 		{ "generator, by a hair", test_hair },
+		{ "generator, short", test_short },
 		{ "generator, once", test_stumble },
 		{ "buffers", test_buffers },
 		{ "first look", test_first_look },
