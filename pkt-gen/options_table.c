@@ -126,9 +126,9 @@ const struct option_row option_rows[] = {
 	{ "latency", OPTION_FLAG, AT(latency), 0, 0, NULL, NULL, NULL,
 	  "Latency at 10, 50 and 90 % of the rate that was found, or of --rate", false },
 	{ "bias", OPTION_FLAG, AT(bias), 0, 0, NULL, NULL, NULL,
-	  "The generator's own latency and rate: two ports that are joined back to back (both ends "
-	  "of a "
-	  "veth or memif), or one that loops; plain UDP, no server",
+	  "The generator's own latency and rate: two ports joined back to back (both ends of a "
+	  "veth), "
+	  "or one that loops (net_ring0); plain UDP, no server",
 	  false },
 	{ "storm", OPTION_TEXT, AT(storm), 0, 0, NULL, "NAME", NULL,
 	  "Something else than media beside the media: allocate, binding, spoofed, mutated, churn, "

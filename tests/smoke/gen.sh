@@ -235,6 +235,7 @@ alone() {
 	lab_link outside outside eth1 eth2
 	lab_check "back to back over a veth" alone_bias
 	sed 's/^/#   /' "$LAB_DIR/check.out" | tail -n 2
+	lab_check "a ring that loops" alone_ring
 	lab_start relay swapper python3 "$LAB_HERE/swapper.py" eth0
 	lab_wait 5 grep -q ready "$LAB_DIR/swapper.log"
 	gen "reflected" 'lost=0' 'sent>2500' -- --setup reflect --address $HOST4/24 --clients 20 --direction both
@@ -247,6 +248,12 @@ alone_bias() {
 		--address 198.18.8.1/24 --bias --rate $RATE --duration $SECONDS_ --direction both --clients 10 \
 		--json "$LAB_DIR/gen.json" || return 1
 	python3 "$LAB_HERE/gen_check.py" "$LAB_DIR/gen.json" 'lost=0' 'sent>2500' 'bias_us.p50>0'
+}
+
+alone_ring() {
+	lab_in outside timeout 30 "$GEN" --port net_ring0 --clients-from 10.1.0.0/24 --peers-from 10.2.0.0/24 \
+		--bias --rate $RATE --duration 0.5 --direction both --clients 10 --json "$LAB_DIR/gen.json" || return 1
+	python3 "$LAB_HERE/gen_check.py" "$LAB_DIR/gen.json" 'lost=0' 'sent>900'
 }
 
 # Debian's coturn, unpacked, needs libraries that the bench installs.
