@@ -370,14 +370,19 @@ static void plot_storm(const struct report_storm *s, FILE *out)
 	if (high_pps == 0)
 		return;
 	const double scale = unit_of(high_pps, &unit);
-	const double us = high_us >= 1000 ? 1000 : 1;
+	const double us = high_us >= 1e6 ? 1e6 : high_us >= 1000 ? 1000 : 1;
 	for (unsigned i = 0; i < 3; i++) {
 		v[0][i] = t[i]->received_pps / scale;
 		v[1][i] = tally_loss(&t[i]->tally) * 100;
 		v[2][i] = t[i]->latency.p99 / us;
 		snprintf(text[0][i], FIGURE_MAX, "%.4g", v[0][i]);
-		snprintf(text[1][i], FIGURE_MAX, "%.3g", v[1][i]);
-		snprintf(text[2][i], FIGURE_MAX, "%.3g", v[2][i]);
+		figure_ratio(text[1][i], tally_loss(&t[i]->tally));
+		text[1][i][strcspn(text[1][i], "%")] = '\0'; /* the title says it */
+		snprintf(text[2][i], FIGURE_MAX, "%.*f",
+		         v[2][i] < 1    ? 3
+		         : v[2][i] < 10 ? 2
+		                        : 0,
+		         v[2][i]);
 	}
 	figure_open(out, "Media before, during and after the storm");
 	fprintf(out,
@@ -387,7 +392,11 @@ static void plot_storm(const struct report_storm *s, FILE *out)
 	snprintf(title, sizeof(title), "received, %s", unit);
 	bars(out, 0, title, v[0], text[0][0]);
 	bars(out, 1, "lost, %", v[1], text[1][0]);
-	bars(out, 2, us > 1 ? "p99, ms" : "p99, \xC2\xB5s", v[2], text[2][0]);
+	bars(out, 2,
+	     us == 1e6   ? "p99, s"
+	     : us == 1e3 ? "p99, ms"
+	                 : "p99, \xC2\xB5s",
+	     v[2], text[2][0]);
 	fputs("</svg></figure>\n", out);
 }
 

@@ -267,6 +267,12 @@ static void test_storm(void)
 	CHECK(strstr(page, "media lost meanwhile") != NULL, "a key figure");
 	CHECK(strstr(page, "Accounting of the media") != NULL, "accounted for");
 	CHECK(strstr(page, "id=\"trials\"") == NULL, "no list of trials");
+	/* Seconds are no powers of ten of milliseconds. */
+	r->storm.during.latency.p99 = 2.1e6;
+	free(page);
+	page = page_of(r);
+	CHECK(strstr(page, ">2.10<") != NULL && strstr(page, "p99, s<") != NULL, "seconds");
+	CHECK(strstr(page, "e+0") == NULL, "no powers of ten");
 	const char *media = strstr(page, "id=\"media\"");
 	CHECK(media != NULL && cell_of(media, "during", 5) == (double)r->storm.during.tally.lost,
 	      "its losses");
