@@ -12,12 +12,6 @@
 #include "pkt-gen/storm.h"
 #include "pkt-gen/trial.h"
 
-#ifdef RUN_WITHOUT_RECORD
-#pragma weak record_open
-#pragma weak record_turn
-#pragma weak record_close
-#endif
-
 enum { RUN_FLEET_BURST = 32, RUN_CREDENTIAL_MAX = 512 };
 
 struct run;
