@@ -18,7 +18,7 @@
  *             --setup-window N --old-channels --permissions-only
  * Traffic     --direction c2p|p2c|both|c2c --wrap channel|send|mixed --size N|imix|audio|video
  *             --rate N[k|M]pps|N[M|G]bps|Ncalls|max --duration S --drain S --order random|round
- *             --no-check (no payload checks)
+ *             --no-check (no payload checks) --strict (loss, duplicates, reordering fail the run)
  * What to do  (nothing: one trial) --find ndr|pdr|both --find-capacity --latency (at 10, 50, 90 %
  * of what was found or of --rate) --bias (back to back, port to port) --storm NAME --storm-rate
  *             --storm-seed --replay FILE --replay-speed X
@@ -77,6 +77,7 @@ struct options {
 	double duration_s, drain_s;
 	int order; /* 1: round_robin, which follows from it */
 	bool round_robin, no_check;
+	bool strict; /* loss, duplicates and reordering fail the run */
 
 	enum option_find find;
 	bool latency, bias;

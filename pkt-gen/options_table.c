@@ -117,6 +117,8 @@ const struct option_row option_rows[] = {
 	  "Which stream sends next: any of them, or each in turn", false },
 	{ "no-check", OPTION_FLAG, AT(no_check), 0, 0, NULL, NULL, NULL,
 	  "Neither make nor look at sums of payloads and checksums", false },
+	{ "strict", OPTION_FLAG, AT(strict), 0, 0, NULL, NULL, NULL,
+	  "Loss, duplicates and reordering make the exit status 1 too", false },
 
 	{ .doc = "What to do (without any: one trial)" },
 	{ "find", OPTION_CHOICE, AT(find), 0, 0, finds, "ndr|pdr|both", NULL,

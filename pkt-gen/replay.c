@@ -1,6 +1,9 @@
 /* Sends a plan: in its own time, each client in its own order, and counts what comes back. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
+
+#include <rte_cycles.h>
 
 #include "log.h"
 #include "pkt-gen/replay_parts.h"
@@ -24,8 +27,10 @@ static struct replay *open_stream(FILE *in, const char *path, double speed,
 	r->field = *field;
 	r->server = o->server[o->client_family == 6];
 	r->speed = speed > 0 ? speed : 1;
-	r->random = o->seed;
-	r->tag = (uint32_t)storm_draw(&r->random);
+	/* Not from the seed: a server remembers transactions of the run before (RFC 8489 §6.3.1).
+	 */
+	if (getrandom(&r->tag, sizeof(r->tag), 0) != sizeof(r->tag))
+		r->tag = (uint32_t)rte_get_tsc_cycles();
 	r->user = field->user != NULL ? field->user : o->user;
 	r->password = field->user != NULL ? field->password : o->password;
 	if (!replay_load(r, in, path) || !apart_open(&r->apart, o)) {

@@ -76,8 +76,7 @@ struct replay {
 	struct endpoint server; /* the target */
 	struct apart apart;
 	double speed;
-	uint64_t random;
-	uint32_t tag;
+	uint32_t tag;                /* first word of our transaction ids */
 	const char *user, *password; /* NULL: authenticated requests stay as they are */
 	uint8_t peer_macs[12];
 	uint8_t peer_lane;

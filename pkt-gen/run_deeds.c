@@ -53,6 +53,14 @@ static void judge(struct run *r, const struct tally *t)
 		run_fail(r, "%llu packets were misdelivered", (unsigned long long)t->misdelivered);
 	if (t->checksum != 0)
 		run_fail(r, "%llu packets had a wrong checksum", (unsigned long long)t->checksum);
+	if (!r->options->strict)
+		return;
+	if (t->lost != 0)
+		run_fail(r, "%llu packets were lost", (unsigned long long)t->lost);
+	if (t->duplicated != 0)
+		run_fail(r, "%llu packets came twice", (unsigned long long)t->duplicated);
+	if (t->reordered != 0)
+		run_fail(r, "%llu packets came out of order", (unsigned long long)t->reordered);
 }
 
 /* 0 into *out, which the caller frees; else it was interrupted, and *out is of what was done. */

@@ -89,14 +89,17 @@ static bool take(struct run *r, const struct lane *lane, struct rte_mbuf *m)
 	bool right = false;
 	uint64_t now;
 
-	if (!open_datagram(m, lane->software, &d, &right) || !link_ours(r->link, &d.to.addr))
+	if (!open_datagram(m, lane->software, &d, &right))
 		return false;
 	now = run_now_ns();
-	if (right && r->fleet != NULL && is_stun(&d) &&
-	    fleet_input(r->fleet, now, &d.to, d.octets, d.len))
-		return true;
+	/* First, for a storm's addresses need not be ours; it takes only what is its own. */
 	if (right && r->storm != NULL &&
 	    storm_input(r->storm, now, &d.to, &d.from, d.octets, d.len))
+		return true;
+	if (!link_ours(r->link, &d.to.addr))
+		return false;
+	if (right && r->fleet != NULL && is_stun(&d) &&
+	    fleet_input(r->fleet, now, &d.to, d.octets, d.len))
 		return true;
 	if (right && r->replay != NULL &&
 	    replay_input(r->replay, now, &d.to, &d.from, d.octets, d.len))

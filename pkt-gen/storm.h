@@ -11,8 +11,9 @@
  *   scan        a port scan of the relayed range
  *
  * Addresses  A storm sends from the clients' addresses, by ports that are neither clients' nor
- *            peers' (apart.h), so its answers are known by where they arrive; `spoofed` from
- *            addresses of the benchmark blocks, 198.19.0.0/16 and 2001:2::/48.
+ *            peers' (apart.h), so its answers are known by where they arrive; `spoofed`, and `scan`
+ *            where clients' addresses are peers' too, from the benchmark blocks 198.19.0.0/16 and
+ *            2001:2::/48. What comes back to those is counted if the server's way to them is here.
  * Pace       Open loop: --storm-rate a second, 0 for the row's own; what a turn comes too late for
  *            by more than a tenth of a second is skipped and told.
  * Life       storm_new(), storm_turn() and storm_input() as often as there is time, storm_stop()

@@ -1,5 +1,8 @@
 /* A storm's own clients. */
 #include <stdlib.h>
+#include <sys/random.h>
+
+#include <rte_cycles.h>
 
 #include "log.h"
 #include "pkt-gen/storm_parts.h"
@@ -52,7 +55,9 @@ bool crowd_open(struct crowd *c, struct storm *s, uint32_t clients, uint32_t pee
 		.arg = c,
 	};
 
-	cfg.seed = storm_draw(&s->random);
+	/* Not from the storm's seed: a server remembers transactions of the run before. */
+	if (getrandom(&cfg.seed, sizeof(cfg.seed), 0) != sizeof(cfg.seed))
+		cfg.seed = rte_get_tsc_cycles();
 	*c = (struct crowd){ .storm = s, .clients = clients, .peers = peers, .pool = pool };
 	if (clients == 0 || clients > apart_count(&s->apart)) {
 		log_error("storm", "clients", "wanted=%u endpoints=%llu", clients,

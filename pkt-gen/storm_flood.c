@@ -176,16 +176,19 @@ static unsigned spoofed_turn(struct storm *s, uint64_t now_ns, unsigned due)
 	return flood(s, due, spoofed_source);
 }
 
+static bool is_spoofed(const struct endpoint *at)
+{
+	return addr_is4(&at->addr) ? memcmp(at->addr.ip + 12, spoofed4, sizeof(spoofed4)) == 0
+	                           : memcmp(at->addr.ip, spoofed6, sizeof(spoofed6)) == 0;
+}
+
 /* Where the server's way to the block ends here, its answers are seen. */
 static bool spoofed_input(struct storm *s, uint64_t now_ns, const struct endpoint *at,
                           const struct endpoint *from, const void *octets, size_t len)
 {
-	const bool is4 = addr_is4(&at->addr);
-
 	(void)now_ns;
 	(void)from;
-	if (is4 ? memcmp(at->addr.ip + 12, spoofed4, sizeof(spoofed4)) != 0
-	        : memcmp(at->addr.ip, spoofed6, sizeof(spoofed6)) != 0)
+	if (!is_spoofed(at))
 		return false;
 	if (ours(s, octets, len))
 		storm_answer(s, octets, len);
@@ -216,6 +219,7 @@ struct scan {
 	struct packet_template probe[SCAN_PROBES]; /* one after another, a pass over the ports each
 	                                            */
 	uint32_t first, ports, stride;
+	bool spoofs; /* our own addresses are peers of somebody: strangers come from elsewhere */
 	uint64_t n;
 };
 
@@ -264,6 +268,7 @@ static bool scan_open(struct storm *s)
 		return false;
 	s->own = c;
 	find_range(s, &at, c);
+	c->spoofs = memcmp(s->apart.client.ip, s->apart.peer.ip, 14) == 0;
 	stun_begin(&b, stun, sizeof(stun), stun_type(STUN_BINDING, STUN_REQUEST), no_txid);
 	packet_template(&c->probe[0], s->field.macs, &at.addr, NULL, 0);
 	packet_template(&c->probe[1], s->field.macs, &at.addr, zero, sizeof(zero));
@@ -292,7 +297,9 @@ static unsigned scan_turn(struct storm *s, uint64_t now_ns, unsigned due)
 		for (unsigned i = 0; i < n; i++, c->n++) {
 			const uint64_t pass = c->n / c->ports;
 			const struct packet_template *t = &c->probe[pass % SCAN_PROBES];
-			const struct endpoint from = apart_at(&s->apart, pass % SOURCES);
+			const struct endpoint from = c->spoofs
+			                                     ? spoofed_source(s, c->n)
+			                                     : apart_at(&s->apart, pass % SOURCES);
 			const uint16_t to = (uint16_t)(c->first + c->n * c->stride % c->ports);
 
 			packet_stamp(rte_pktmbuf_mtod(m[i], uint8_t *), t, &from, to, NULL);
@@ -306,13 +313,16 @@ static unsigned scan_turn(struct storm *s, uint64_t now_ns, unsigned due)
 	return done;
 }
 
-/* Nothing may answer a stranger on a relayed port: whatever comes is a finding. */
+/*
+ * Nothing may answer a stranger on a relayed port: whatever comes is a finding. What reaches the
+ * media's clients they count as stray.
+ */
 static bool scan_input(struct storm *s, uint64_t now_ns, const struct endpoint *at,
                        const struct endpoint *from, const void *octets, size_t len)
 {
 	(void)now_ns;
 	(void)from;
-	if (apart_index(&s->apart, at) == apart_count(&s->apart))
+	if (!is_spoofed(at) && apart_index(&s->apart, at) == apart_count(&s->apart))
 		return false;
 	storm_answer(s, octets, len);
 	return true;

@@ -1,12 +1,13 @@
 /*
  * A data plane that damages what it relays, so that a generator can show that it sees it. Between
- * burst.c and tx.c by the linker (--wrap=worker_send, --wrap=worker_flush): no shipped code knows.
+ * burst.c and tx.c by the linker (--wrap of the three functions below): no shipped code knows.
  *
  *   FAULT         drop       the datagram vanishes
  *                 duplicate  it goes twice
  *                 reorder    it goes behind the next one of its flow
  *                 corrupt    an octet of the payload is turned, the checksum is not mended
  *                 falsify    the same with a right checksum: only the payload's own sum can tell
+ *                 checksum   its UDP checksum is turned, all else is whole
  *                 misdeliver it goes with the headers of another flow, checksums right
  *   FAULT_EVERY   each so-many-th relayed datagram, 100
  *   FAULT_LOG     where the number of faults is written at the end
@@ -24,12 +25,13 @@
 
 enum { ETH = 14, LISTENER = 3478, RELAY_FIRST = 49152, HEAD_MAX = 62, HOLD_MS = 200 };
 
-enum fault { FAULT_NONE, DROP, DUPLICATE, REORDER, CORRUPT, FALSIFY, MISDELIVER };
+enum fault { FAULT_NONE, DROP, DUPLICATE, REORDER, CORRUPT, FALSIFY, CHECKSUM, MISDELIVER };
 
 static const char *const names[] = {
-	[FAULT_NONE] = "none",       [DROP] = "drop",       [DUPLICATE] = "duplicate",
-	[REORDER] = "reorder",       [CORRUPT] = "corrupt", [FALSIFY] = "falsify",
-	[MISDELIVER] = "misdeliver",
+	[FAULT_NONE] = "none",     [DROP] = "drop",
+	[DUPLICATE] = "duplicate", [REORDER] = "reorder",
+	[CORRUPT] = "corrupt",     [FALSIFY] = "falsify",
+	[CHECKSUM] = "checksum",   [MISDELIVER] = "misdeliver",
 };
 
 /* Where a frame's parts are; head: octets up to the payload. */
@@ -58,6 +60,7 @@ static struct other {
 
 void __real_worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m);
 void __wrap_worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m);
+void __wrap_worker_send_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n);
 void __real_worker_flush(struct worker *w);
 void __wrap_worker_flush(struct worker *w);
 
@@ -224,11 +227,22 @@ void __wrap_worker_send(struct worker *w, uint16_t port, struct rte_mbuf *m)
 		turn_octet(&p, fault == FALSIFY);
 		done++;
 		break;
+	case CHECKSUM:
+		p.udp[6] ^= 0x55;
+		p.udp[7] ^= 0x55;
+		done++;
+		break;
 	case MISDELIVER: done += misdeliver(&p, &pair[same_flow(&p, &pair[0])]); break;
 	default: break;
 	}
 	__real_worker_send(w, port, m);
 	let_go(w, &p);
+}
+
+void __wrap_worker_send_burst(struct worker *w, uint16_t port, struct rte_mbuf **m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		__wrap_worker_send(w, port, m[i]);
 }
 
 /* Whoever waits in vain for a later one of its flow goes at last, in order. */

@@ -129,7 +129,8 @@ void engine_send(struct engine *e, unsigned lane, struct rte_mbuf **m, unsigned 
 		struct packet p;
 
 		server.frames++;
-		for (unsigned k = 0; k < m[i]->data_len; k++)
+		/* Of strangers: what clients of ours ask has other transaction ids every time. */
+		for (unsigned k = 0; be16_load(f + 34) >= 50008 && k < m[i]->data_len; k++)
 			server.digest = (server.digest ^ f[k]) * UINT64_C(0x100000001B3);
 		if (!packet_read(f, m[i]->data_len, &p)) {
 			server.odd++;
