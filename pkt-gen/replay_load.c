@@ -125,7 +125,7 @@ static struct endpoint end_at(const struct capture_file *f, int32_t i)
 
 static bool keep_octets(struct replay *r, const uint8_t *octets, size_t len)
 {
-	while (r->octets_n + len > r->octets_cap) {
+	while (r->octets == NULL || r->octets_n + len > r->octets_cap) {
 		const size_t cap = r->octets_cap != 0 ? r->octets_cap * 2 : 65536;
 		uint8_t *more = realloc(r->octets, cap);
 
