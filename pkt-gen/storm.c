@@ -149,6 +149,8 @@ void storm_judge(struct report_storm *out)
 	const size_t n = strlen(out->said);
 	double loss[3];
 
+	if (t[0]->tally.sent + t[1]->tally.sent + t[2]->tally.sent == 0)
+		return; /* there was none */
 	for (unsigned i = 0; i < 3; i++)
 		loss[i] = 100 * tally_loss(&t[i]->tally);
 	snprintf(out->said + n, sizeof(out->said) - n,
