@@ -2,7 +2,7 @@
  * What does the relay carry from ring to ring, and with what delay? Rig R1 (rings.h), with the
  * generator that ships, in uniform random order over all bindings and both directions.
  *
- *   bench_r1 [--quick] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
+ *   bench_r1 [--quick | --long] [--out FILE] [PREFIX]   only the lines that begin with PREFIX
  *   bench_r1 --count check|nocheck PACKETS     the generator alone, for callgrind
  *
  * Payloads of 24 octets (frames of 66 and 70) where nothing else is said: the smallest that carry a
@@ -35,7 +35,7 @@ static bool asked(const char *name)
 
 static unsigned pairs(void)
 {
-	return b.quick ? 4 : 8;
+	return b.quick ? 4 : b.lengthy ? 12 : 7;
 }
 
 /* --- the generator alone --- */
@@ -120,18 +120,29 @@ struct found {
 	bool bound;           /* the generator was the limit */
 };
 
+/* Of the last trials, and of a whole search: some forty searches in a share of the 20 minutes. */
+static double trial_s(void)
+{
+	return b.quick ? 0.1 : b.lengthy ? 2 : 0.5;
+}
+
+static double search_s(void)
+{
+	return b.quick ? 1 : b.lengthy ? 16 : 3.5;
+}
+
 static struct found find(struct stage *st, const struct profile *p, bool check)
 {
 	const struct search_config c = { .min_pps = 1e5,
 		                         .max_pps = 1e9 / gen_ns[check],
 		                         .pdr_loss = 0.005,
 		                         .precision = b.quick ? 0.02 : 0.01,
-		                         .first_s = b.quick ? 0.05 : 0.2,
-		                         .final_s = b.quick ? 0.1 : 1,
+		                         .first_s = b.quick ? 0.05 : 0.1,
+		                         .final_s = trial_s(),
 		                         .trials_max = b.quick ? 24 : 60,
 		                         .want_ndr = true,
 		                         .want_pdr = true,
-		                         .budget_s = b.quick ? 1.5 : 12 };
+		                         .budget_s = search_s() };
 	struct search *const s = search_new(&c);
 	struct search_trial t;
 	struct found found = { 0 };
@@ -310,7 +321,7 @@ static void measure_latencies(struct stage *st, struct dut *d)
 static void measure_goodput(struct stage *st, struct dut *d)
 {
 	double v[SAMPLES_MAX], base[SAMPLES_MAX];
-	const unsigned n = b.quick ? 3 : pairs();
+	const unsigned n = b.quick ? 3 : b.lengthy ? pairs() : 4;
 	const double gbps = LARGE * 8 / 1e9;
 	unsigned bound = 0;
 
@@ -333,7 +344,7 @@ static void measure_goodput(struct stage *st, struct dut *d)
 static void measure_far(struct stage *warm, struct dut *warm_dut, uint32_t flows, const char *name)
 {
 	double v[SAMPLES_MAX], base[SAMPLES_MAX];
-	const unsigned n = b.quick ? 3 : pairs();
+	const unsigned n = b.quick ? 3 : b.lengthy ? pairs() : 4;
 	struct stage far;
 	struct dut *const d = dut_new(flows, rings_device_port(), rings_pool());
 	unsigned bound = 0;

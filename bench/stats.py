@@ -91,7 +91,8 @@ def check(made):
     for key in ("value", "low", "high"):
         if not _number(made[key]):
             raise Malformed(f"{name}: {key} {made[key]!r} is no number")
-    if not made["low"] <= made["value"] <= made["high"]:
+    slack = 1e-5 * abs(made["value"])  # six digits are written
+    if not made["low"] - slack <= made["value"] <= made["high"] + slack:
         raise Malformed(f"{name}: {made['value']} is outside {made['low']} to {made['high']}")
     if not isinstance(made["unit"], str) or not made["unit"]:
         raise Malformed(f"{name}: no unit")
