@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/asking.h"
 #include "bench/bench.h"
 #include "bench/rings.h"
 #include "pkt-gen/search.h"
@@ -134,7 +135,8 @@ static double search_s(void)
 static struct found find(struct stage *st, const struct profile *p, bool check)
 {
 	const struct search_config c = { .min_pps = 1e5,
-		                         .max_pps = 1e9 / gen_ns[check],
+		                         /* Frames that come from another core cost more. */
+		                         .max_pps = 0.8e9 / gen_ns[check],
 		                         .pdr_loss = 0.005,
 		                         .precision = b.quick ? 0.02 : 0.01,
 		                         .first_s = b.quick ? 0.05 : 0.1,
@@ -202,8 +204,13 @@ static void measure_rates(struct stage *st, struct dut *d)
 	double pdr[3][SAMPLES_MAX], ndr[3][SAMPLES_MAX], mrr[3][SAMPLES_MAX];
 	const unsigned n = pairs();
 	unsigned bound[3] = { 0 };
+	double near = 1e9, far = 0, of_swap[SAMPLES_MAX], of_mrr[SAMPLES_MAX];
 
 	for (unsigned i = 0; i < n; i++) {
+		const double ns = rings_distance();
+
+		near = ns < near ? ns : near;
+		far = ns > far ? ns : far;
 		const struct found f[3] = { find_relay(st, d, &small, true),
 			                    find_forward(st, FORWARD_5TSWAP, &small, true),
 			                    find_forward(st, FORWARD_IO, &small, true) };
@@ -222,15 +229,22 @@ static void measure_rates(struct stage *st, struct dut *d)
 	report("r1.ndr", "Mpps", ndr[0], n, "io", ndr[2]);
 	report("r1.mrr", "Mpps", mrr[0], n, "5tswap", mrr[1]);
 	report("r1.mrr", "Mpps", mrr[0], n, "io", mrr[2]);
+	printf("#   a cache line from core to core and back: %.0f to %.0f ns in this run\n", near,
+	       far);
 	if (bound[0] + bound[1] + bound[2] > 0)
 		printf("#   the generator was the limit in %u of %u searches of the relay, %u of "
 		       "5tswap,"
-		       " %u of io\n",
+		       " %u of io:\n#   these carry more, and a ratio to them is an upper bound\n",
 		       bound[0], n, bound[1], bound[2]);
-	bench_bar("r1.pdr / 5tswap", bench_median(pdr[0], n) / bench_median(pdr[1], n), ">= 0.70",
-	          bench_median(pdr[0], n) >= 0.7 * bench_median(pdr[1], n));
-	bench_bar("r1.ndr / r1.mrr", bench_median(ndr[0], n) / bench_median(mrr[0], n), ">= 0.95",
-	          bench_median(ndr[0], n) >= 0.95 * bench_median(mrr[0], n));
+	/* Pair by pair: places change in between. */
+	for (unsigned i = 0; i < n; i++) {
+		of_swap[i] = pdr[0][i] / pdr[1][i];
+		of_mrr[i] = ndr[0][i] / mrr[0][i];
+	}
+	bench_bar("r1.pdr / 5tswap", bench_median(of_swap, n), ">= 0.70",
+	          bench_median(of_swap, n) >= 0.7);
+	bench_bar("r1.ndr / r1.mrr", bench_median(of_mrr, n), ">= 0.95",
+	          bench_median(of_mrr, n) >= 0.95);
 	bench_bar("generator with checks / r1.pdr", 1e3 / gen_ns[1] / found_pdr, ">= 1.3",
 	          1e3 / gen_ns[1] >= 1.3 * found_pdr);
 	bench_bar("generator without checks / r1.pdr", 1e3 / gen_ns[0] / found_pdr, ">= 2.0",
@@ -264,7 +278,7 @@ static void measure_latency(struct stage *st, struct stage *looped, struct dut *
 	static const char *const name[3] = { "p50", "p99", "p999" };
 	double v[QUANTILES][SAMPLES_MAX], base[QUANTILES][SAMPLES_MAX],
 		bias[QUANTILES][SAMPLES_MAX];
-	double spread[SAMPLES_MAX];
+	double spread[SAMPLES_MAX], own[SAMPLES_MAX];
 	const unsigned n = pairs();
 	const double pps = found_pdr * 1e6 * percent / 100;
 	char line[64];
@@ -286,9 +300,12 @@ static void measure_latency(struct stage *st, struct stage *looped, struct dut *
 			base[k][i] = above(us[1][k], us[2][k]);
 		}
 		spread[i] = us[0][2] - us[0][3];
+		own[i] = us[2][2] - us[2][3];
 	}
 	if (pdv) {
 		bench_report(&b, &(struct bench_line){ "pdv.r1", "us", spread, n, NULL, NULL });
+		printf("#   of it the generator's own, back to back: %.1f us\n",
+		       bench_median(own, n));
 		bench_bar("p99.9 - least at 80 % of PDR, us", bench_median(spread, n), "<= 15",
 		          bench_median(spread, n) <= 15);
 		return;
@@ -368,6 +385,26 @@ static void measure_far(struct stage *warm, struct dut *warm_dut, uint32_t flows
 		          ">= 0.75", bench_median(v, n) >= 0.75 * bench_median(base, n));
 }
 
+/* STUN Binding with FINGERPRINT, answered by the worker alone. */
+static void measure_binding(struct dut *d)
+{
+	double v[SAMPLES_MAX];
+	const unsigned n = b.quick ? 4 : pairs();
+
+	rings_device(DEVICE_RELAY, d, FORWARD_IO);
+	for (unsigned i = 0; i < n; i++) {
+		const double pps = asking_run(b.quick ? 0.1 : 0.5);
+
+		if (pps < 0)
+			bench_fail(&b, "not every Binding request was answered as it ought to be");
+		v[i] = pps / 1e6;
+	}
+	rings_device(DEVICE_REST, NULL, FORWARD_IO);
+	bench_report(&b, &(struct bench_line){ "binding.r1", "Mpps", v, n, NULL, NULL });
+	bench_bar("Binding from ring to ring, Mpps", bench_median(v, n), ">= 8",
+	          bench_median(v, n) >= 8);
+}
+
 int main(int argc, char **argv)
 {
 	struct stage warm;
@@ -397,6 +434,8 @@ int main(int argc, char **argv)
 	if (asked("r1.pdr.1m"))
 		measure_far(&warm, d, FAR, "r1.pdr.1m");
 	stage_close(&warm);
+	if (asked("binding.r1"))
+		measure_binding(d);
 	dut_free(d);
 	return bench_end(&b);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/adjacency.h"
+#include "dataplane/answer.h"
 #include "dataplane/flow.h"
 #include "dataplane/local.h"
 #include "dataplane/worker.h"
@@ -87,6 +88,7 @@ static void make_config(struct dut *d, unsigned relays)
 	c->cores[0] = -1;
 	c->service_core = -1;
 	c->fragment_mtu = 1500;
+	c->limit_binding_per_prefix = 10000;
 	c->ttl_decrement = true;
 	c->idle = IDLE_ADAPTIVE;
 }
@@ -206,6 +208,9 @@ void dut_start(struct dut *d)
 	/* Rings of a worker have names: of several relays only the one that runs has any. */
 	if (worker_init(&d->worker, &d->dp, 0) != 0)
 		die("worker");
+	d->worker.answer = answer_new(&d->dp);
+	if (!d->worker.answer)
+		die("answers");
 	atomic_store(&d->dp.stop, false);
 }
 
@@ -226,5 +231,6 @@ void dut_stop(struct dut *d)
 
 void dut_end(struct dut *d)
 {
+	answer_free(d->worker.answer);
 	worker_fini(&d->worker);
 }

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -23,8 +24,12 @@ static int core_gen, core_dev;
 
 static _Atomic unsigned wanted, standing; /* numbers of what the device is */
 static _Atomic bool in_trial;
+static struct {
+	_Alignas(64) _Atomic uint64_t n; /* odd: the device's turn */
+} ball;
 static bool realtime;
 static _Atomic enum device what;
+static struct stage *used; /* whose engine has a thread */
 static struct dut *relay;
 static enum forward how;
 
@@ -67,6 +72,10 @@ static void *device_main(void *arg)
 
 		if (now == DEVICE_RELAY)
 			dut_run(relay);
+		while (now == DEVICE_ECHO &&
+		       atomic_load_explicit(&wanted, memory_order_relaxed) == number)
+			if (atomic_load(&ball.n) % 2)
+				atomic_fetch_add(&ball.n, 1);
 		while (now == DEVICE_FORWARD &&
 		       atomic_load_explicit(&wanted, memory_order_relaxed) == number)
 			if (atomic_load_explicit(&in_trial, memory_order_relaxed))
@@ -108,13 +117,36 @@ void rings_device(enum device new, struct dut *d, enum forward f)
 	usleep(1000);
 }
 
-static void device_spins(bool spin)
+void rings_spin(bool spin)
 {
 	atomic_store(&in_trial, spin);
 	if (what == DEVICE_RELAY)
 		dut_spin(relay, spin);
 	if (spin)
 		usleep(2000);
+}
+
+double rings_distance(void)
+{
+	enum { TURNS = 50000 };
+
+	if (used && used->crew) {
+		crew_free(used->crew);
+		used->crew = NULL;
+	}
+	rings_pin_generator();
+	rings_device(DEVICE_ECHO, NULL, FORWARD_IO);
+	const uint64_t start = rte_rdtsc();
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		atomic_fetch_add(&ball.n, 1);
+		while (atomic_load(&ball.n) % 2)
+			;
+	}
+	const double ns = (double)(rte_rdtsc() - start) / TURNS * 1e9 / (double)rte_get_tsc_hz();
+
+	rings_device(DEVICE_REST, NULL, FORWARD_IO);
+	return ns;
 }
 
 /* --- EAL and ports --- */
@@ -304,8 +336,6 @@ void stage_open(struct stage *st, uint32_t flows, bool looped)
 /* An engine with a thread receives: only one stage has one, for rings have one reader. */
 static void use(struct stage *st)
 {
-	static struct stage *used;
-
 	if (used == st && st->crew)
 		return;
 	if (used && used->crew) {
@@ -319,6 +349,16 @@ static void use(struct stage *st)
 	set_level(2);
 	if (!st->crew)
 		die("no thread");
+}
+
+uint16_t rings_take_port(void)
+{
+	if (used && used->crew) {
+		crew_free(used->crew);
+		used->crew = NULL;
+	}
+	rings_pin_generator();
+	return port_gen;
 }
 
 void stage_close(struct stage *st)
@@ -341,9 +381,11 @@ struct outcome stage_trial(struct stage *st, double pps, double seconds,
 	struct outcome o;
 
 	use(st);
-	device_spins(true);
+	rings_spin(true);
 	trial_run(st->crew, &t, &o);
-	device_spins(false);
+	rings_spin(false);
+	if (realtime) /* the kernel takes a twentieth of each second for others: not from a trial */
+		usleep((useconds_t)(seconds * 2e5));
 	const struct tally *const y = &o.tally;
 
 	if (tally_gap(y) != 0 || y->corrupted + y->checksum + y->misdelivered + y->stray > 0) {
