@@ -31,7 +31,7 @@ die() {
 packages='
 build-essential meson ninja-build pkg-config python3
 dpdk-dev libdpdk-dev libnuma-dev libssl-dev libyaml-dev libunistring-dev libevent-dev libjansson-dev
-libmnl-dev libnftables-dev libbpf-dev libpcap-dev libcunit1-dev
+libmnl-dev libnftables-dev libbpf-dev libpcap-dev libusrsctp-dev libcunit1-dev
 clang libclang-rt-14-dev clang-format valgrind
 iproute2 iputils-ping procps nftables ethtool curl tcpdump tshark
 libevent-core-2.1-7 libevent-extra-2.1-7 python3-aioice git

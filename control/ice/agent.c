@@ -655,6 +655,11 @@ enum ice_role ice_role(const struct ice_agent *a)
 	return a->controlling ? ICE_CONTROLLING : ICE_CONTROLLED;
 }
 
+unsigned ice_generation(const struct ice_agent *a)
+{
+	return a->generation;
+}
+
 void ice_close(struct ice_agent *a, uint64_t now_ms)
 {
 	a->now_ms = now_ms;

@@ -266,6 +266,8 @@ uint64_t ice_next_ms(const struct ice_agent *a);
 
 enum ice_state ice_state(const struct ice_agent *a, enum ice_reason *why);
 enum ice_role ice_role(const struct ice_agent *a);
+/* Counts restarts. */
+unsigned ice_generation(const struct ice_agent *a);
 bool ice_selected(const struct ice_agent *a, unsigned stream, unsigned component,
                   struct ice_selected *out);
 
