@@ -63,11 +63,10 @@ static void run(struct agent *g)
 		session_run(g);
 		event_base_dispatch(g->loop);
 	}
+	g->finished = true; /* what still comes has no one to take it */
 	rendezvous_close(g);
 	reliable_close(g);
-	g->reliable = NULL;
 	lines_close(g);
-	g->lines = NULL;
 	session_close(g);
 	event_free(term);
 	event_free(g->interrupt);

@@ -83,7 +83,7 @@ static void on_selected(struct agent *g)
 
 static void on_connected(struct agent *g)
 {
-	if (g->connected)
+	if (g->connected || g->finished)
 		return;
 	g->connected = true;
 	if (g->o.stream)

@@ -85,6 +85,8 @@ static void take_error(struct agent_socket *s)
 
 static void take_data(struct agent *g, const struct ice_data *d)
 {
+	if (g->finished)
+		return;
 	if (g->o.stream)
 		reliable_input(g, d->octets, d->len);
 	else
