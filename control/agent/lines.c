@@ -109,18 +109,17 @@ static void on_stdin(evutil_socket_t fd, short what, void *arg)
 
 void lines_open(struct agent *g)
 {
-	struct lines *const l = calloc(1, sizeof(*l));
+	struct lines *l;
 
+	if (g->lines)
+		return;
+	l = calloc(1, sizeof(*l));
 	g->lines = l;
 	if (!l)
 		return;
 	l->readable = event_new(g->loop, STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin, g);
 	l->again = evtimer_new(g->loop, on_again, g);
-	/* A plain file cannot be waited for: it can always be read. */
-	if (event_add(l->readable, NULL) != 0) {
-		while (!l->ended)
-			on_stdin(STDIN_FILENO, EV_READ, g);
-	}
+	event_add(l->readable, NULL);
 }
 
 static void write_line(const uint8_t *octets, size_t len)

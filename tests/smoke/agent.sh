@@ -5,7 +5,7 @@
 . "$(dirname "$0")/nat_lab.sh"
 
 KINDS=${AGENT_KINDS:-"public cone address port symmetric twice blocked six broken6"}
-AT_ONCE=3
+AT_ONCE=${AGENT_AT_ONCE:-6}
 
 lab_begin
 nat_begin
