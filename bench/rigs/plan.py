@@ -25,8 +25,8 @@ class Mode:
     share: dict         # part -> seconds at most
 
 
-QUICK = Mode("quick", 168, 3, (4, 0.4), (2, 0.4), 0.05, 0, ("af_packet",), ("memif",), False, False, 1, 2000, 10000,
-             {"r0": 35, "control": 20, "r1": 22, "r3": 58, "r2": 20, "scale": 13})
+QUICK = Mode("quick", 174, 3, (4.5, 0.4), (2, 0.4), 0.05, 0, ("af_packet",), ("memif",), False, False, 1, 2000, 10000,
+             {"r0": 46, "control": 20, "r1": 23, "r3": 52, "r2": 20, "scale": 13})
 FULL = Mode("full", 1140, 5, (7, 1.5), (5, 1.0), 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True, 4,
             10000, 1000000, {"r0": 215, "control": 80, "r1": 190, "r3": 395, "r2": 165, "scale": 95})
 LONG = Mode("long", 7200, 12, (60, 10.0), (40, 5.0), 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True,
