@@ -160,7 +160,7 @@ static bool may_step(uint8_t from, uint8_t to, const char *why)
 	} steps[] = {
 		{ ICE_FROZEN, ICE_WAITING, "first unfreeze idle trigger added" },
 		{ ICE_WAITING, ICE_IN_PROGRESS, "sent" },
-		{ ICE_WAITING, ICE_SUCCEEDED, "response" },
+		{ ICE_WAITING, ICE_SUCCEEDED, "response followed" },
 		{ ICE_WAITING, ICE_PAIR_FAILED, "nomination_failed" },
 		{ ICE_IN_PROGRESS, ICE_SUCCEEDED, "response" },
 		{ ICE_IN_PROGRESS, ICE_PAIR_FAILED,

@@ -211,14 +211,26 @@ static void may_describe(struct world *w, unsigned side)
 		describe(w, side);
 }
 
+/* What a side has to say it says anew. */
+static void renew(struct world_side *s)
+{
+	s->described = s->gathered = false;
+	s->asked = true;
+	s->completed_ms = 0;
+}
+
 static void deliver(struct world *w, const struct signal_post *p)
 {
 	struct world_side *const s = &w->side[p->to];
 	const uint64_t now = net_now(w->net);
 
 	if (p->whole) {
+		const unsigned before = ice_generation(s->a);
+
 		ice_remote(s->a, now, p->d);
 		s->asked = true;
+		if (ice_generation(s->a) != before)
+			renew(s);
 	} else if (p->end) {
 		ice_remote_end(s->a, now, -1, p->ufrag);
 	} else {
@@ -384,10 +396,7 @@ void world_settle(struct world *w, uint64_t until_ms)
 
 void world_restart(struct world *w, unsigned side)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		w->side[i].described = w->side[i].asked = w->side[i].gathered = false;
-		w->side[i].completed_ms = 0;
-	}
+	renew(&w->side[side]);
+	w->side[!side].completed_ms = 0;
 	ice_restart(w->side[side].a, net_now(w->net));
-	w->side[side].asked = true;
 }
