@@ -1,0 +1,117 @@
+#!/bin/sh
+# What happens to a path in its life: the NAT forgets, an address changes, the direct way dies; and what
+# people send over it: a file, a game, a desktop. All at once, since they mostly wait.
+. "$(dirname "$0")/relay_lab.sh"
+. "$(dirname "$0")/nat_lab.sh"
+
+lab_begin conntrack
+nat_begin
+nat_public relay 1
+relay_config "$LAB_DIR/relay.yaml" "- { device: \"af_packet:eth0\", addresses: [$SERVER4/16, \"$SERVER6/64\"] }"
+relay_up relay relay "$LAB_DIR/relay.yaml"
+
+for side in arebind brebind afile bfile arelay brelay; do nat_side $side port; done
+for side in amove bmove adead bdead agame bgame adesk bdesk; do nat_side $side public; done
+
+agent() { # WHAT SIDE ROLE LOCAL REMOTE MORE...: stdin, stdout as given
+	d=$LAB_DIR/$1
+	mkdir -p "$d"
+	agent_space=$2 agent_role=$3 agent_local=$d/$4 agent_remote=$d/$5 agent_d=$d
+	shift 5
+	lab_in "$agent_space" timeout 120 "$LAB_BUILD/turnpike-agent" --"$agent_role" \
+		--turn $SERVER4:3478,alice,secret --local "$agent_local" --remote "$agent_remote" \
+		--stats "$agent_d/$agent_role.json" "$@" 2>"$agent_d/$agent_role.err"
+}
+
+# Numbered lines with the time they left, RATE a second for SECONDS; then what came is judged.
+ticker() { python3 -u -c '
+import sys, time
+rate, seconds = float(sys.argv[1]), float(sys.argv[2])
+start = time.monotonic()
+for i in range(int(rate * seconds)):
+    time.sleep(max(0, start + i / rate - time.monotonic()))
+    print(i, time.monotonic(), "x" * int(sys.argv[3]), flush=True)
+' "$1" "$2" "${3:-1}"; }
+watcher() { python3 -u -c '
+import json, sys, time
+got, late = [], []
+for line in sys.stdin:
+    number, sent, _ = line.split()
+    got.append(int(number)); late.append((time.monotonic() - float(sent)) * 1000)
+late.sort()
+gap = max((b - a for a, b in zip(got, got[1:])), default=0)
+json.dump({"got": len(got), "last": max(got, default=-1), "gap": gap,
+           "p50": late[len(late) // 2] if late else 0, "p99": late[len(late) * 99 // 100] if late else 0},
+          open(sys.argv[1], "w"))
+' "$1"; }
+
+both() { # WHAT A B RATE SECONDS SIZE
+	ticker "$4" "$5" "$6" | agent "$1" "$2" offer o a | watcher "$LAB_DIR/$1.o" &
+	ticker "$4" "$5" "$6" | agent "$1" "$3" answer a o | watcher "$LAB_DIR/$1.a" &
+}
+
+both rebind arebind brebind 20 40
+both move amove bmove 20 25
+both dead adead bdead 20 40
+both game agame bgame 60 20 100
+both desk adesk bdesk 500 10 1100
+head -c 100000000 /dev/urandom >"$LAB_DIR/file.in"
+agent file afile offer o a --stream <"$LAB_DIR/file.in" >/dev/null &
+agent file bfile answer a o --stream </dev/null >"$LAB_DIR/file.out" &
+FILE_PID=$!
+head -c 20000000 "$LAB_DIR/file.in" >"$LAB_DIR/relayed.in"
+agent relayed arelay offer o a --stream --policy relay <"$LAB_DIR/relayed.in" >/dev/null &
+agent relayed brelay answer a o --stream --policy relay </dev/null >"$LAB_DIR/relayed.out" &
+RELAYED_PID=$!
+
+sleep 6
+nat_rebind arebind
+eval "moved=\$NAT_AT_amove dead_a=\$NAT_AT_adead dead_b=\$NAT_AT_bdead"
+lab_in amove ip addr add "${moved%.*}.77/16" dev eth0
+lab_in amove ip addr del "${moved%.*}.${moved##*198.18.}/16" dev eth0 2>/dev/null ||
+	lab_in amove sh -c "ip -4 addr show dev eth0 | sed -n 's/.*inet \\([^ ]*\\).*/\\1/p' | grep -v '\\.77/' | xargs -I{} ip addr del {} dev eth0"
+a_at=$(lab_in adead sh -c "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([^/]*\\).*/\\1/'")
+lab_in bdead nft "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in ip saddr $a_at udp dport != 3478 drop"
+
+survived() { # WHAT LAST: both sides got the last lines
+	cat "$LAB_DIR/$1"/*.err
+	python3 - "$LAB_DIR/$1.o" "$LAB_DIR/$1.a" "$2" <<'P'
+import json, sys
+for path in sys.argv[1:3]:
+    r = json.load(open(path))
+    print("TOLD", r)
+    if r["last"] < int(sys.argv[3]):
+        sys.exit(1)
+P
+}
+quality() { # WHAT COUNT LOSS: no more than so many lost
+	cat "$LAB_DIR/$1"/*.json
+	python3 - "$LAB_DIR/$1.o" "$LAB_DIR/$1.a" "$2" "$3" <<'P'
+import json, sys
+for path in sys.argv[1:3]:
+    r, n = json.load(open(path)), int(sys.argv[3])
+    print(f"TOLD {n - r['got']} of {n} lost, latency p50 {r['p50']:.1f} ms, p99 {r['p99']:.1f} ms")
+    if n - r["got"] > int(sys.argv[4]):
+        sys.exit(1)
+P
+}
+told() { grep -h '^TOLD' "$LAB_DIR/check.out" | sed 's/TOLD/#  /'; }
+
+wait $FILE_PID
+lab_check "a file of 100 MB, octet for octet" cmp "$LAB_DIR/file.in" "$LAB_DIR/file.out"
+wait $RELAYED_PID
+lab_check "a file of 20 MB through the relay" cmp "$LAB_DIR/relayed.in" "$LAB_DIR/relayed.out"
+for what in game desk move rebind dead; do
+	lab_wait 60 test -s "$LAB_DIR/$what.o" -a -s "$LAB_DIR/$what.a"
+done
+lab_check "a game of 60 datagrams a second" quality game 1200 6
+told
+lab_check "a desktop of 500 datagrams a second" quality desk 5000 50
+told
+lab_check "an address that changes" survived move 495
+told
+lab_check "a NAT that forgets" survived rebind 795
+told
+lab_check "a direct path that dies" survived dead 795
+told
+lab_end
