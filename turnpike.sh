@@ -33,19 +33,23 @@ build-essential meson ninja-build pkg-config python3
 dpdk-dev libdpdk-dev libnuma-dev libssl-dev libyaml-dev libunistring-dev libevent-dev libjansson-dev
 libmnl-dev libnftables-dev libbpf-dev libpcap-dev libusrsctp-dev libcunit1-dev
 clang libclang-rt-14-dev clang-format valgrind
-iproute2 iputils-ping procps nftables ethtool curl tcpdump tshark
+iproute2 iputils-ping procps nftables conntrack ethtool curl tcpdump tshark
 libevent-core-2.1-7 libevent-extra-2.1-7 python3-aioice git
 '
-packages_interop='
-chromium
-'
-# Other servers to be measured beside: what Debian's coturn needs to run unpacked, and two libraries
-# from which small servers of our own are made. None of them brings a service.
-packages_bench='
-util-linux
+# What Debian's coturn server needs to run unpacked.
+packages_coturn='
 libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5 libsqlite3-0
-golang-go golang-github-pion-turn.v2-dev erlang-base erlang-p1-stun
 '
+packages_interop="
+chromium
+$packages_coturn"
+# Other servers to be measured beside: coturn's, and two libraries from which small servers of our own
+# are made. None of them brings a service.
+packages_bench="
+util-linux
+$packages_coturn
+golang-go golang-github-pion-turn.v2-dev erlang-base erlang-p1-stun
+"
 
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then

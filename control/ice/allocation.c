@@ -1,62 +1,5 @@
 /* A TURN client of one base and one server. */
-#include "control/ice/allocation.h"
-
-#include "longterm.h"
-#include "wire/attr.h"
-#include "wire/crc.h"
-#include "wire/integrity.h"
-
-enum {
-	TRIES_MAX = 7,
-	CHALLENGES_MAX = 4, /* in a row */
-	PERMISSION_MS = 300000,
-	PERMISSION_AGAIN_MS = 240000, /* TURN-248, TURN-249 */
-	CHANNEL_MS = 600000,
-	KEEPALIVE_MS = 15000,
-	RETRY_MS = 60000, /* what was refused for now */
-	OCTETS_MAX = 1024,
-};
-
-/* One request at a time of each kind. */
-enum kind { KIND_MAIN /* Allocate, Binding, Refresh */, KIND_PERMIT, KIND_BIND, KINDS };
-
-struct transaction {
-	bool live;
-	uint16_t method;
-	uint8_t txid[STUN_TXID_LEN];
-	uint8_t sends;
-	uint64_t next_ms;
-	uint16_t len;
-	bool is_signed;
-	uint8_t octets[OCTETS_MAX];
-};
-
-struct peer {
-	bool used;
-	struct endpoint at; /* port 0: a permission only */
-	uint16_t channel;   /* 0: none wanted */
-	bool alone;         /* asked for by itself, after a refusal together with others */
-	bool asked;         /* in the request that is under way */
-	bool bound;
-	uint64_t until_ms; /* of the permission; of the channel if one is bound */
-	uint64_t again_ms; /* when it is asked for (again) */
-};
-
-struct allocation {
-	struct allocation_config c;
-	enum allocation_state state;
-	struct allocation_facts facts;
-	struct longterm credentials;
-	struct transaction transaction[KINDS];
-	unsigned challenges;
-	uint16_t want;     /* method the main transaction is wanted for, 0: none */
-	uint64_t want_ms;  /* and from when on */
-	bool binding_only; /* no TURN, or refused */
-	uint64_t until_ms; /* of the allocation */
-	uint64_t sent_ms;
-	struct peer peer[ALLOCATION_PEERS_MAX];
-	uint16_t next_channel;
-};
+#include "control/ice/allocation_parts.h"
 
 size_t allocation_size(void)
 {
@@ -83,7 +26,7 @@ struct allocation_facts allocation_facts(const struct allocation *al)
 	return f;
 }
 
-static void want(struct allocation *al, uint16_t method, uint64_t at_ms)
+void allocation_want(struct allocation *al, uint16_t method, uint64_t at_ms)
 {
 	al->want = method;
 	al->want_ms = at_ms;
@@ -96,7 +39,7 @@ void allocation_start(struct allocation *al, uint64_t now_ms)
 	al->state = ALLOCATION_ASKING;
 	al->binding_only = !al->c.server.turn;
 	al->sent_ms = now_ms;
-	want(al, al->binding_only ? STUN_BINDING : TURN_ALLOCATE, now_ms);
+	allocation_want(al, al->binding_only ? STUN_BINDING : TURN_ALLOCATE, now_ms);
 }
 
 void allocation_close(struct allocation *al, uint64_t now_ms)
@@ -105,12 +48,12 @@ void allocation_close(struct allocation *al, uint64_t now_ms)
 		al->state = ALLOCATION_CLOSING;
 		for (unsigned k = 0; k < KINDS; k++)
 			al->transaction[k].live = false;
-		want(al, TURN_REFRESH, now_ms);
+		allocation_want(al, TURN_REFRESH, now_ms);
 	} else if (al->state != ALLOCATION_CLOSING) {
 		al->state = ALLOCATION_CLOSED;
 		for (unsigned k = 0; k < KINDS; k++)
 			al->transaction[k].live = false;
-		want(al, 0, 0);
+		allocation_want(al, 0, 0);
 	}
 }
 
@@ -125,7 +68,7 @@ static struct peer *find_addr(struct allocation *al, const struct addr *at)
 	return NULL;
 }
 
-static struct peer *find_channel(const struct allocation *al, const struct endpoint *at)
+struct peer *allocation_channel_of(const struct allocation *al, const struct endpoint *at)
 {
 	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++)
 		if (al->peer[i].used && al->peer[i].channel && endpoint_equal(&al->peer[i].at, at))
@@ -172,7 +115,7 @@ bool allocation_permitted(const struct allocation *al, uint64_t now_ms, const st
 
 bool allocation_bind(struct allocation *al, uint64_t now_ms, const struct endpoint *peer)
 {
-	struct peer *p = find_channel(al, peer);
+	struct peer *p = allocation_channel_of(al, peer);
 
 	if (p)
 		return true;
@@ -187,7 +130,7 @@ bool allocation_bind(struct allocation *al, uint64_t now_ms, const struct endpoi
 
 bool allocation_bound(const struct allocation *al, const struct endpoint *peer)
 {
-	const struct peer *const p = find_channel(al, peer);
+	const struct peer *const p = allocation_channel_of(al, peer);
 
 	return p && p->bound;
 }
@@ -324,196 +267,6 @@ size_t allocation_begin(struct allocation *al, uint64_t now_ms, uint8_t *out, si
 	return hand_out(al, t, now_ms, out, cap);
 }
 
-/* --- outcomes --- */
-
-static void refuse(struct allocation *al, uint64_t now_ms, unsigned code)
-{
-	al->facts.error = code;
-	if (!al->binding_only && (code == 486 || code == 508)) { /* ICE-019 */
-		al->binding_only = true;
-		want(al, STUN_BINDING, now_ms);
-		return;
-	}
-	al->state = ALLOCATION_REFUSED;
-}
-
-static void refused_main(struct allocation *al, uint16_t method, uint64_t now_ms, unsigned code)
-{
-	if (al->state == ALLOCATION_CLOSING)
-		al->state = ALLOCATION_CLOSED;
-	else if (method == TURN_REFRESH && code != 437 && now_ms < al->until_ms)
-		want(al, TURN_REFRESH, now_ms + 1000); /* TURN-246 */
-	else if (method == TURN_REFRESH)
-		al->state = ALLOCATION_LOST;
-	else if (method == STUN_BINDING && al->state == ALLOCATION_UP)
-		want(al, STUN_BINDING, now_ms + KEEPALIVE_MS);
-	else
-		refuse(al, now_ms, code);
-}
-
-static void refused_peers(struct allocation *al, bool channel, uint64_t now_ms)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++)
-		n += al->peer[i].used && al->peer[i].asked && (al->peer[i].channel != 0) == channel;
-	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++) {
-		struct peer *const p = &al->peer[i];
-
-		if (!p->used || !p->asked || (p->channel != 0) != channel)
-			continue;
-		/* One bad address spoils the request for all: each gets its own. */
-		p->again_ms = n > 1 ? now_ms : now_ms + RETRY_MS;
-		p->alone = true;
-		p->asked = false;
-	}
-}
-
-static void refused(struct allocation *al, enum kind kind, uint16_t method, uint64_t now_ms,
-                    unsigned code)
-{
-	if (kind == KIND_MAIN)
-		refused_main(al, method, now_ms, code);
-	else if (code == 437)
-		al->state = ALLOCATION_LOST;
-	else
-		refused_peers(al, kind == KIND_BIND, now_ms);
-}
-
-static void take_mapped(struct allocation *al, const struct stun_msg *m)
-{
-	struct stun_attr attr;
-
-	if (stun_find(m, STUN_XOR_MAPPED_ADDRESS, &attr))
-		stun_xor_addr(m, &attr, &al->facts.mapped);
-	else if (stun_find(m, STUN_MAPPED_ADDRESS, &attr)) /* ICE-018 */
-		stun_addr(&attr, &al->facts.mapped);
-}
-
-static void take_relayed(struct allocation *al, const struct stun_msg *m)
-{
-	struct stun_iter it = stun_attrs(m);
-	struct stun_attr attr;
-	struct endpoint e;
-
-	while (stun_next_counted(&it, &attr))
-		if (attr.type == TURN_XOR_RELAYED_ADDRESS && stun_xor_addr(m, &attr, &e) && e.port)
-			al->facts.relayed[addr_is4(&e.addr) ? 0 : 1] = e;
-}
-
-/* TURN-246: a minute before the end, at half of a short one. */
-static void take_lifetime(struct allocation *al, const struct stun_msg *m, uint64_t now_ms)
-{
-	struct stun_attr attr;
-	uint32_t s = 600;
-
-	if (stun_find(m, TURN_LIFETIME, &attr))
-		stun_u32(&attr, &s);
-	al->until_ms = now_ms + (uint64_t)s * 1000;
-	want(al, TURN_REFRESH, now_ms + (s < 120 ? (uint64_t)s * 500 : (uint64_t)(s - 60) * 1000));
-}
-
-static void granted_peers(struct allocation *al, bool channel, uint64_t now_ms)
-{
-	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++) {
-		struct peer *const p = &al->peer[i];
-
-		if (!p->used || !p->asked || (p->channel != 0) != channel)
-			continue;
-		p->asked = false;
-		p->bound = channel;
-		p->until_ms = now_ms + (channel ? CHANNEL_MS : PERMISSION_MS);
-		p->again_ms = now_ms + PERMISSION_AGAIN_MS;
-	}
-}
-
-static void granted(struct allocation *al, const struct transaction *t, const struct stun_msg *m,
-                    uint64_t now_ms)
-{
-	al->challenges = 0;
-	switch (t->method) {
-	case TURN_ALLOCATE:
-		take_mapped(al, m);
-		take_relayed(al, m);
-		take_lifetime(al, m, now_ms);
-		al->state = al->facts.relayed[0].port || al->facts.relayed[1].port
-		                    ? ALLOCATION_UP
-		                    : ALLOCATION_REFUSED;
-		break;
-	case TURN_REFRESH:
-		if (al->state == ALLOCATION_CLOSING)
-			al->state = ALLOCATION_CLOSED;
-		else
-			take_lifetime(al, m, now_ms);
-		break;
-	case STUN_BINDING:
-		take_mapped(al, m);
-		al->state = al->c.server.turn ? ALLOCATION_REFUSED : ALLOCATION_UP;
-		if (al->state == ALLOCATION_UP) /* ICE-022 */
-			want(al, STUN_BINDING, now_ms + KEEPALIVE_MS);
-		break;
-	case TURN_CREATE_PERMISSION: granted_peers(al, false, now_ms); break;
-	default: granted_peers(al, true, now_ms); break;
-	}
-}
-
-/* The same request again, by the credentials as they are now. */
-static void again(struct allocation *al, const struct transaction *t, enum kind kind,
-                  uint64_t now_ms)
-{
-	if (kind == KIND_MAIN) {
-		want(al, t->method, now_ms);
-		return;
-	}
-	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++)
-		if (al->peer[i].used && al->peer[i].asked &&
-		    (al->peer[i].channel != 0) == (kind == KIND_BIND))
-			al->peer[i].again_ms = now_ms;
-}
-
-static void challenged(struct allocation *al, struct transaction *t, enum kind kind,
-                       const struct stun_msg *m, unsigned code, uint64_t now_ms)
-{
-	const enum longterm_learned learned =
-		longterm_learn(&al->credentials, m, code, al->c.server.user, al->c.server.password);
-
-	if (learned == LONGTERM_IGNORED)
-		return; /* as if it had not come (TURN-237) */
-	t->live = false;
-	if (learned == LONGTERM_AGAIN && ++al->challenges <= CHALLENGES_MAX)
-		again(al, t, kind, now_ms);
-	else
-		refused(al, kind, t->method, now_ms, code);
-}
-
-static void answered(struct allocation *al, struct transaction *t, enum kind kind,
-                     const struct stun_msg *m, uint64_t now_ms)
-{
-	struct stun_attr attr;
-	const uint8_t *reason;
-	size_t len;
-	unsigned code = 0;
-
-	if (stun_class(m->type) == STUN_ERROR) {
-		code = stun_find(m, STUN_ERROR_CODE, &attr) ? stun_error_code(&attr, &reason, &len)
-		                                            : 0;
-		if (code == 0)
-			return;
-		if (code == 401 || code == 438) {
-			challenged(al, t, kind, m, code, now_ms);
-			return;
-		}
-	}
-	/* TURN-238: whoever could sign and did not is not the server. */
-	if (t->is_signed && code != 300 && !longterm_verify(&al->credentials, m))
-		return;
-	t->live = false;
-	if (code)
-		refused(al, kind, t->method, now_ms, code);
-	else
-		granted(al, t, m, now_ms);
-}
-
 /* --- time --- */
 
 static void expire(struct allocation *al, uint64_t now_ms)
@@ -524,7 +277,7 @@ static void expire(struct allocation *al, uint64_t now_ms)
 		if (!t->live || t->sends < TRIES_MAX || t->next_ms > now_ms)
 			continue;
 		t->live = false;
-		refused(al, (enum kind)k, t->method, now_ms, 0);
+		allocation_refused(al, (enum kind)k, t->method, now_ms, 0);
 	}
 	if (al->state == ALLOCATION_UP && !al->binding_only && now_ms >= al->until_ms)
 		al->state = ALLOCATION_LOST;
@@ -577,102 +330,4 @@ uint64_t allocation_next_ms(const struct allocation *al)
 		    !al->transaction[al->peer[i].channel ? KIND_BIND : KIND_PERMIT].live)
 			next = al->peer[i].again_ms;
 	return next;
-}
-
-/* --- datagrams --- */
-
-static const struct peer *by_number(const struct allocation *al, uint16_t number)
-{
-	for (unsigned i = 0; i < ALLOCATION_PEERS_MAX; i++)
-		if (al->peer[i].used && al->peer[i].channel == number && number)
-			return &al->peer[i];
-	return NULL;
-}
-
-/* TURN-250: from the moment it was asked for. */
-static enum allocation_input channel_data(const struct allocation *al, const uint8_t *octets,
-                                          size_t len, struct endpoint *peer, const uint8_t **data,
-                                          size_t *data_len)
-{
-	const struct peer *p;
-
-	if (len < 4 || be16_load(octets + 2) > len - 4)
-		return ALLOCATION_TAKEN;
-	p = by_number(al, be16_load(octets));
-	if (!p)
-		return ALLOCATION_TAKEN;
-	*peer = p->at;
-	*data = octets + 4;
-	*data_len = be16_load(octets + 2);
-	return ALLOCATION_DATA;
-}
-
-/* TURN-252, TURN-253. */
-static enum allocation_input indication(const struct allocation *al, uint64_t now_ms,
-                                        const struct stun_msg *m, struct endpoint *peer,
-                                        const uint8_t **data, size_t *data_len)
-{
-	struct stun_attr attr;
-
-	if (stun_method(m->type) != TURN_DATA || !stun_find(m, TURN_XOR_PEER_ADDRESS, &attr) ||
-	    !stun_xor_addr(m, &attr, peer))
-		return ALLOCATION_TAKEN;
-	if (stun_find(m, TURN_ICMP_ATTR, &attr))
-		return ALLOCATION_ICMP;
-	if (!stun_find(m, TURN_DATA_ATTR, &attr) || !allocation_permitted(al, now_ms, &peer->addr))
-		return ALLOCATION_TAKEN;
-	*data = attr.value;
-	*data_len = attr.len;
-	return ALLOCATION_DATA;
-}
-
-enum allocation_input allocation_input(struct allocation *al, uint64_t now_ms, const void *octets,
-                                       size_t len, struct endpoint *peer, const uint8_t **data,
-                                       size_t *data_len)
-{
-	const uint8_t *const o = octets;
-	struct stun_msg m;
-
-	if (len > 0 && o[0] >= 0x40 && o[0] <= 0x4F && al->state == ALLOCATION_UP)
-		return channel_data(al, o, len, peer, data, data_len);
-	if (!stun_open(o, len, &m))
-		return ALLOCATION_OTHER;
-	if (stun_class(m.type) == STUN_INDICATION && al->state == ALLOCATION_UP)
-		return indication(al, now_ms, &m, peer, data, data_len);
-	if (stun_class(m.type) != STUN_SUCCESS && stun_class(m.type) != STUN_ERROR)
-		return ALLOCATION_OTHER;
-	for (unsigned k = 0; k < KINDS; k++) {
-		struct transaction *const t = &al->transaction[k];
-
-		if (t->live && stun_method(m.type) == t->method &&
-		    memcmp(t->txid, m.txid, sizeof(t->txid)) == 0) {
-			answered(al, t, (enum kind)k, &m, now_ms);
-			return ALLOCATION_TAKEN;
-		}
-	}
-	return ALLOCATION_OTHER;
-}
-
-size_t allocation_wrap(struct allocation *al, const struct endpoint *peer, const void *octets,
-                       size_t len, uint8_t *out, size_t cap)
-{
-	const struct peer *const p = find_channel(al, peer);
-	uint8_t txid[STUN_TXID_LEN];
-	struct stun_builder b;
-
-	if (al->state != ALLOCATION_UP || len > cap)
-		return 0;
-	if (p && p->bound) {
-		if (len + 4 > cap || len > 0xFFFF)
-			return 0;
-		be16_store(out, p->channel);
-		be16_store(out + 2, (uint16_t)len);
-		memcpy(out + 4, octets, len);
-		return len + 4;
-	}
-	al->c.random(al->c.random_arg, txid, sizeof(txid));
-	stun_begin(&b, out, cap, stun_type(TURN_SEND, STUN_INDICATION), txid);
-	stun_put_xor_addr(&b, TURN_XOR_PEER_ADDRESS, peer);
-	stun_put(&b, TURN_DATA_ATTR, octets, (uint16_t)len);
-	return stun_finish(&b);
 }

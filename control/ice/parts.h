@@ -1,7 +1,9 @@
 /*
  * The inside of an agent: what its files share. Nobody outside control/ice includes this.
  *
- *   agent.c      new, free, what the outside asks and tells
+ *   agent.c      new, free, datagrams in, what is due out
+ *   base.c       local addresses
+ *   describe.c   descriptions of both sides
  *   candidate.c  local and remote candidates: foundations, priorities, what is redundant
  *   gather.c     server-reflexive and relayed candidates, by allocation.c
  *   pair.c       check lists: pairs, their order, their states
@@ -33,6 +35,7 @@ enum {
 	EARLY_MAX = 32,
 	TOLD_MAX = 256,
 	SENDS_MAX = 7,
+	PACING_DEFAULT_MS = 50,
 	RTO_MIN_MS = 500,
 	RTO_MAX_MS = 3000,
 	NONE = -1,
