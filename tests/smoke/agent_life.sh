@@ -46,8 +46,8 @@ json.dump({"got": len(got), "last": max(got, default=-1), "gap": gap,
 ' "$1"; }
 
 both() { # WHAT A B RATE SECONDS SIZE
-	ticker "$4" "$5" "$6" | agent "$1" "$2" offer o a | watcher "$LAB_DIR/$1.o" &
-	ticker "$4" "$5" "$6" | agent "$1" "$3" answer a o | watcher "$LAB_DIR/$1.a" &
+	ticker "$4" "$5" "${6:-1}" | agent "$1" "$2" offer o a | watcher "$LAB_DIR/$1.o" &
+	ticker "$4" "$5" "${6:-1}" | agent "$1" "$3" answer a o | watcher "$LAB_DIR/$1.a" &
 }
 
 both rebind arebind brebind 20 40
@@ -66,10 +66,11 @@ RELAYED_PID=$!
 
 sleep 6
 nat_rebind arebind
-eval "moved=\$NAT_AT_amove dead_a=\$NAT_AT_adead dead_b=\$NAT_AT_bdead"
-lab_in amove ip addr add "${moved%.*}.77/16" dev eth0
-lab_in amove ip addr del "${moved%.*}.${moved##*198.18.}/16" dev eth0 2>/dev/null ||
-	lab_in amove sh -c "ip -4 addr show dev eth0 | sed -n 's/.*inet \\([^ ]*\\).*/\\1/p' | grep -v '\\.77/' | xargs -I{} ip addr del {} dev eth0"
+# The first address goes, the second stays.
+lab_in amove sysctl -qw net.ipv4.conf.all.promote_secondaries=1 net.ipv4.conf.eth0.promote_secondaries=1
+old=$(lab_in amove sh -c "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([^ ]*\\).*/\\1/'")
+lab_in amove ip addr add 198.18.77.1/16 dev eth0
+lab_in amove ip addr del "$old" dev eth0
 a_at=$(lab_in adead sh -c "ip -4 -o addr show dev eth0 | sed 's/.*inet \\([^/]*\\).*/\\1/'")
 lab_in bdead nft "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in ip saddr $a_at udp dport != 3478 drop"
 
