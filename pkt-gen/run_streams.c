@@ -4,14 +4,16 @@
 #include "pkt-gen/place.h"
 #include "pkt-gen/run_parts.h"
 
-enum { HOPS_KEPT = 256, HOP_WAIT_MS = 3000, REFLECT_PORT = 49152 };
+enum { HOPS_SLOTS = 16384, HOPS_KEPT = 8192, HOP_WAIT_MS = 3000, REFLECT_PORT = 49152 };
 
-/* Next hops that were asked for: relayed addresses are few. */
+/* Next hops that were asked for, by both addresses; open addressing. Asking again costs a turn of
+ * the engine's thread, a millisecond when it sleeps: too much for each of a million streams. */
 struct hops {
-	struct {
+	struct hop {
 		struct addr from, to;
 		uint8_t macs[12], lane;
-	} known[HOPS_KEPT];
+		bool used;
+	} slot[HOPS_SLOTS];
 	unsigned n;
 };
 
@@ -22,17 +24,30 @@ struct binding {
 	uint16_t channel; /* 0: none */
 };
 
+/* The pair's slot, or the free one that it would take. */
+static struct hop *hop_of(struct hops *h, const struct addr *from, const struct addr *to)
+{
+	uint32_t hash = 2166136261u;
+
+	for (unsigned i = 0; i < 16; i++)
+		hash = ((hash ^ from->ip[i]) * 16777619u ^ to->ip[i]) * 16777619u;
+	for (;; hash++) {
+		struct hop *const s = &h->slot[hash % HOPS_SLOTS];
+
+		if (!s->used || (addr_equal(&s->to, to) && addr_equal(&s->from, from)))
+			return s;
+	}
+}
+
 static bool find_hop(struct run *r, struct hops *h, struct stream_leg *leg)
 {
-	unsigned i;
+	struct hop *const s = hop_of(h, &leg->from.addr, &leg->to.addr);
 
-	for (i = 0; i < h->n; i++)
-		if (addr_equal(&h->known[i].to, &leg->to.addr) &&
-		    addr_equal(&h->known[i].from, &leg->from.addr)) {
-			memcpy(leg->macs, h->known[i].macs, 12);
-			leg->lane = h->known[i].lane;
-			return true;
-		}
+	if (s->used) {
+		memcpy(leg->macs, s->macs, 12);
+		leg->lane = s->lane;
+		return true;
+	}
 	if (!link_next_hop(r->link, &leg->from.addr, &leg->to.addr, HOP_WAIT_MS, leg->macs,
 	                   &leg->lane)) {
 		char text[ADDR_TEXT_MAX];
@@ -40,11 +55,13 @@ static bool find_hop(struct run *r, struct hops *h, struct stream_leg *leg)
 		run_fail(r, "nobody answers on the way to %s", addr_print(&leg->to.addr, text));
 		return false;
 	}
-	i = h->n < HOPS_KEPT ? h->n++ : HOPS_KEPT - 1;
-	h->known[i].from = leg->from.addr;
-	h->known[i].to = leg->to.addr;
-	memcpy(h->known[i].macs, leg->macs, 12);
-	h->known[i].lane = leg->lane;
+	if (h->n == HOPS_KEPT)
+		return true;
+	h->n++;
+	*s = (struct hop){
+		.from = leg->from.addr, .to = leg->to.addr, .lane = leg->lane, .used = true
+	};
+	memcpy(s->macs, leg->macs, 12);
 	return true;
 }
 
