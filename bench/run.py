@@ -297,7 +297,7 @@ def main():
              "seconds": round(time.monotonic() - out.start), "machine": m,
              "noise": {"steal": round6(steal.since()), "noisy": sum(x["noisy"] for x in out.lines),
                        "lines": len(out.lines)},
-             "left_out": [list(x) for x in out.omitted], "errors": out.errors, "lines": out.lines}
+             "left_out": [[what, why.split("\n")[0]] for what, why in out.omitted], "errors": out.errors, "lines": out.lines}
     path = history_path()
     if not args.no_history and out.lines:
         os.makedirs(os.path.dirname(path), exist_ok=True)
