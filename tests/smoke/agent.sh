@@ -17,6 +17,19 @@ for kind in $KINDS; do
 	nat_side "b$kind" "$kind"
 done
 
+# A second host behind the first one's NAT: they meet inside.
+same=
+case " $KINDS " in
+*" cone "*)
+	same=yes
+	eval "lan=10.\${NAT_AT_acone#198.18.}"
+	lan=${lan%.1}
+	lab_space bsame
+	nat_quiet bsame
+	nat_inside bsame nacone "$lan.0.3" "$lan.0.1"
+	;;
+esac
+
 servers() { # KIND
 	case $1 in
 	six) echo "--turn [$SERVER6]:3478,alice,secret" ;;
@@ -29,7 +42,7 @@ expected() { # KIND KIND
 	case $1-$2 in
 	six-six) echo host ;;
 	six-* | *-six | blocked-* | *-blocked) echo relay ;;
-	public-public) echo host ;;
+	public-public | cone-same) echo host ;;
 	symmetric-port | symmetric-broken6 | symmetric-symmetric | symmetric-twice | \
 		twice-port | twice-broken6 | twice-symmetric | twice-twice | \
 		port-symmetric | broken6-symmetric | port-twice | broken6-twice) echo relay ;;
@@ -92,6 +105,11 @@ for a in $KINDS; do
 		[ $((n % AT_ONCE)) -ne 0 ] || wait "$wait_pairs"
 	done
 done
+[ -z "$same" ] || {
+	pair cone same
+	lab_wait 60 test -e "$LAB_DIR/cone-same/offer.json" -a -e "$LAB_DIR/cone-same/answer.json"
+	lab_check "both behind one NAT: host" good "$LAB_DIR/cone-same" host
+}
 for a in $KINDS; do
 	for b in $KINDS; do
 		lab_wait 60 test -e "$LAB_DIR/$a-$b/offer.json" -a -e "$LAB_DIR/$a-$b/answer.json"

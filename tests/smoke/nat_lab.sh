@@ -55,6 +55,8 @@ nat_router() {
 		net.ipv4.conf.default.send_redirects=0
 	ip -n "$LAB-$1" link add lan0 type bridge forward_delay 0
 	ip -n "$LAB-$1" link set lan0 up
+	# Hosts of one lan speak to each other past the rules, where bridges know of rules at all.
+	lab_in "$1" sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || true
 }
 
 nat_inside() { # SPACE ROUTER ADDRESS GATEWAY [DEVICE]: a host, or an inner router's wan0, on a lan
