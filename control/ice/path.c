@@ -303,6 +303,11 @@ bool path_known(const struct ice_agent *a, unsigned stream, struct via via,
 			    endpoint_equal(&p[k]->to, from))
 				return true;
 	}
+	/* Before its description is here its checks are good all the same (ICE-136). */
+	for (unsigned i = 0; i < s->n_early; i++)
+		if (via_equal(a->local[s->early[i].local].via, via) &&
+		    endpoint_equal(&s->early[i].from, from))
+			return true;
 	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
 		const struct pair *const p = &a->pair[i];
 
