@@ -103,8 +103,11 @@ static void test_one(void)
 	CHECK(o.tally.sent == 7000 && o.tally.received == 7000 && o.tally.lost == 0 &&
 	              tally_gap(&o.tally) == 0,
 	      "7000 packets");
-	CHECK(!o.generator_bound && o.sent_pps > 19900 && o.sent_pps < 20020, "the rate");
-	CHECK(o.offered_pps == 20000 && o.seconds > 0.349 && o.seconds < 0.36, "as asked");
+	/* The pace itself is held to a simulated clock in engine_test; here the machine may be
+	 * busy, which makes a trial longer and never faster. */
+	CHECK(o.sent_pps < 20060 && o.sent_pps * o.seconds > 6900 && o.sent_pps * o.seconds < 7100,
+	      "the rate");
+	CHECK(o.offered_pps == 20000 && o.seconds > 0.349, "as asked");
 	CHECK(histogram_count(o.tally.latency) == 7000 &&
 	              histogram_at(o.tally.latency, 0.5) > 10 /* ns */,
 	      "latencies in nanoseconds");
@@ -185,9 +188,9 @@ static void test_interrupt(void)
 	to_interrupt = c;
 	crew_on_tick(c, tick, NULL);
 	CHECK(trial_run(c, &t, &o) == -EINTR, "interrupted");
-	CHECK(o.tally.sent > 1000 && o.tally.sent < 30000 && tally_gap(&o.tally) == 0,
+	CHECK(o.tally.sent > 100 && o.tally.sent < 30000 && tally_gap(&o.tally) == 0,
 	      "what was done until then");
-	CHECK(o.seconds > 0.1 && o.seconds < 3 && o.sent_pps > 9000 && o.sent_pps < 11000, "rate");
+	CHECK(o.seconds > 0.1 && o.seconds < 3 && o.sent_pps < 11000, "rate");
 	outcome_free(&o);
 	to_interrupt = NULL;
 	crew_free(c);
