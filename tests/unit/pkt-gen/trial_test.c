@@ -39,7 +39,7 @@ static struct rte_mempool *pool(void)
 
 	snprintf(name, sizeof(name), "trial%u", count++);
 	struct rte_mempool *const p =
-		rte_pktmbuf_pool_create(name, 8191, 0, 8, 2176, SOCKET_ID_ANY);
+		rte_pktmbuf_pool_create(name, 16383, 0, 8, 2176, SOCKET_ID_ANY);
 
 	CU_ASSERT_FATAL(p != NULL);
 	return p;
@@ -137,8 +137,9 @@ static void test_two(void)
 	const int cores[2] = { -1, -1 };
 	const unsigned flags = RING_F_SP_ENQ | RING_F_SC_DEQ;
 
-	ring[0] = rte_ring_create("cross0", 2048, SOCKET_ID_ANY, flags);
-	ring[1] = rte_ring_create("cross1", 2048, SOCKET_ID_ANY, flags);
+	/* Room for all that is sent: a thread that waits for its core loses nothing. */
+	ring[0] = rte_ring_create("cross0", 16384, SOCKET_ID_ANY, flags);
+	ring[1] = rte_ring_create("cross1", 16384, SOCKET_ID_ANY, flags);
 	for (unsigned i = 0; i < 2; i++) {
 		const int port = rte_eth_from_rings(i ? "cross_b" : "cross_a", &ring[i], 1,
 		                                    &ring[1 - i], 1, 0);
