@@ -32,7 +32,7 @@ static void remove_runtime(void)
 void loop_start_eal(void)
 {
 	char prefix[32];
-	char *argv[] = { "loop",           "--no-huge",   "-m",         "256",           "--no-pci",
+	char *argv[] = { "loop",           "--no-huge",   "-m",         "512",           "--no-pci",
 		         "--no-shconf",    "-l",          "0",          "--file-prefix", prefix,
 		         "--no-telemetry", "--log-level", "lib.*:error" };
 
