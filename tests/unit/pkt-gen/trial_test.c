@@ -82,7 +82,7 @@ static unsigned chore(void *arg, uint64_t now_ns)
 static void test_one(void)
 {
 	struct rte_mempool *const p = pool();
-	const struct lane lane = looped(p, 2048);
+	const struct lane lane = looped(p, 16384);
 	struct streams *const s = streams(30);
 	struct engine *e = engine_new(s, 0, 30, &lane, 1, NULL, NULL);
 	const int core = -1;
