@@ -9,8 +9,6 @@
  *   bench_r0 --insn-update FILE    writes that baseline, on purpose
  */
 #include <errno.h>
-#include <ftw.h>
-#include <rte_eal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,6 +16,7 @@
 
 #include "bench/bench.h"
 #include "bench/pump.h"
+#include "tests/rig/eal.h"
 
 enum { PAIRS = 16, PAIRS_QUICK = 8, COUNT_FLOWS = 1000, HUGE_WANTED = 500 };
 
@@ -27,61 +26,16 @@ static const struct {
 	bool quick;
 } sizes[] = { { "1k", 1000, true }, { "64k", 65536, false }, { "1m", 1 << 20, true } };
 
-static char runtime[] = "/tmp/turnpike-bench-XXXXXX";
 static const char *only = "";
 
 /* --- EAL, with hugepages when there are enough --- */
 
-static unsigned free_hugepages(void)
-{
-	FILE *const f = fopen("/proc/meminfo", "re");
-	char line[128];
-	unsigned n = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "HugePages_Free: %u", &n) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return n;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_runtime(void)
-{
-	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 /* Callgrind has no room for what EAL reserves with hugepages. */
 static void start_eal(bool may_huge)
 {
-	const bool huge = may_huge && free_hugepages() >= HUGE_WANTED;
-	char prefix[32], core[16];
-	char *small[] = { "bench", "--no-huge", "-m", "1024", "--no-shconf" };
-	char *large[] = { "bench", "--in-memory" };
-	char *rest[] = { "--no-pci",      "--no-telemetry", "-l",          core,
-		         "--file-prefix", prefix,           "--log-level", "lib.*:error" };
-	char *argv[16];
-	const int n = huge ? 2 : 5;
+	const int core = bench_pin(bench_cores() - 1);
+	const bool huge = eal_rig_start("bench", 1024, core, may_huge ? HUGE_WANTED : 0);
 
-	bench_pin(bench_cores() - 1);
-	snprintf(core, sizeof(core), "%d", sched_getcpu());
-	snprintf(prefix, sizeof(prefix), "bench%d", (int)getpid());
-	memcpy(argv, huge ? large : small, (size_t)n * sizeof(*argv));
-	memcpy(argv + n, rest, sizeof(rest));
-	if (!mkdtemp(runtime))
-		exit(1);
-	atexit(remove_runtime);
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init(n + (int)RTE_DIM(rest), argv) < 0)
-		exit(1);
 	printf("packet memory on %s\n", huge ? "hugepages" : "ordinary pages: no hugepages");
 }
 

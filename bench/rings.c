@@ -1,23 +1,20 @@
 #include "bench/rings.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
 #include "dataplane/eal.h"
+#include "tests/rig/eal.h"
 
 enum { MBUFS = 16383, HUGE_WANTED = 64, DRAIN_MS = 50, LOOPED_SLOTS = 1024 };
 
-static char runtime[] = "/tmp/turnpike-rings-XXXXXX";
 static struct rte_mempool *pool;
 static uint16_t port_gen, port_dev, port_loop;
 static int core_gen, core_dev;
@@ -151,60 +148,16 @@ double rings_distance(void)
 
 /* --- EAL and ports --- */
 
-static unsigned free_hugepages(void)
-{
-	FILE *const f = fopen("/proc/meminfo", "re");
-	char line[128];
-	unsigned n = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "HugePages_Free: %u", &n) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return n;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_runtime(void)
-{
-	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static void start_eal(bool may_huge)
 {
-	const bool huge = may_huge && free_hugepages() >= HUGE_WANTED;
-	char prefix[32], core[16];
-	char *small[] = { "bench", "--no-huge", "-m", "512", "--no-shconf" };
-	char *large[] = { "bench", "--in-memory" };
-	char *rest[] = { "--no-pci",      "--no-telemetry", "-l",          core,
-		         "--file-prefix", prefix,           "--log-level", "lib.*:error" };
-	char *argv[16];
-	const int n = huge ? 2 : 5;
-
 	const unsigned last = bench_cores() - 1; /* before a pin: it counts what is allowed */
 
 	core_gen = bench_pin(0);
 	core_dev = bench_pin(last);
 	if (core_gen < 0 || core_dev < 0 || core_gen == core_dev)
 		die("two cores are needed");
-	snprintf(core, sizeof(core), "%d", core_dev);
-	snprintf(prefix, sizeof(prefix), "rings%d", (int)getpid());
-	memcpy(argv, huge ? large : small, (size_t)n * sizeof(*argv));
-	memcpy(argv + n, rest, sizeof(rest));
-	if (!mkdtemp(runtime))
-		die("no runtime directory");
-	atexit(remove_runtime);
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init(n + (int)RTE_DIM(rest), argv) < 0)
-		die("EAL");
+	const bool huge = eal_rig_start("rings", 512, core_dev, may_huge ? HUGE_WANTED : 0);
+
 	printf("# packet memory on %s; generator on core %d, device on core %d\n",
 	       huge ? "hugepages" : "ordinary pages: no hugepages", core_gen, core_dev);
 }

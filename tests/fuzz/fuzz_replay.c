@@ -5,22 +5,20 @@
  *
  * The input is the file. The target's answers are drawn from a sum over it.
  */
-#include <ftw.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include "must.h"
 #include "pkt-gen/apart.h"
 #include "pkt-gen/packet.h"
 #include "pkt-gen/replay.h"
+#include "tests/rig/eal.h"
 #include "wire/stun_build.h"
 
 enum { ANSWERS = 64, TURNS = 200 };
 
 static const uint64_t ms = 1000000;
-static char runtime[] = "/tmp/turnpike-fuzz-XXXXXX";
 static struct rte_mempool *pool;
 static struct options options;
 static struct apart apart;
@@ -34,32 +32,9 @@ static struct {
 static unsigned answers;
 static bool flipped; /* the target may have named any relayed address */
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_runtime(void)
-{
-	rte_eal_cleanup();
-	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static void begin(void)
 {
-	static char name[] = "fuzz", no_huge[] = "--no-huge", no_pci[] = "--no-pci",
-		    no_conf[] = "--no-shconf", m[] = "-m", mib[] = "64",
-		    no_telemetry[] = "--no-telemetry", level[] = "--log-level",
-		    errors[] = "lib.*:error";
-	char *argv[] = { name, no_huge, no_pci, no_conf, m, mib, no_telemetry, level, errors };
-
-	MUST(mkdtemp(runtime) != NULL);
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	MUST(rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) >= 0);
-	atexit(remove_runtime);
+	eal_rig_start("fuzz", 64, EAL_RIG_ANY_CORE, 0);
 	pool = rte_pktmbuf_pool_create("fuzz", 1023, 0, 0, 2176, SOCKET_ID_ANY);
 	MUST(pool != NULL);
 	options = (struct options){ .n_ports = 1,

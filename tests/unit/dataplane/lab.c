@@ -1,6 +1,5 @@
 #include "lab.h"
 
-#include <ftw.h>
 #include <rte_eal.h>
 #include <rte_rcu_qsbr.h>
 #include <stdio.h>
@@ -11,11 +10,11 @@
 #include "dataplane/limit.h"
 #include "dataplane/service.h"
 #include "dataplane/slow.h"
+#include "tests/rig/eal.h"
 #include "wire/checksum.h"
 #include "wire/bytes.h"
 
 struct lab lab;
-static char runtime[64];
 static struct adjacency_table adjacency;
 
 /* --- stand-ins --- */
@@ -116,46 +115,6 @@ static void die(const char *what)
 	exit(2);
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_runtime(void)
-{
-	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void start_eal(void)
-{
-	char prefix[32];
-	char *argv[] = { "lab",
-		         "--no-huge",
-		         "-m",
-		         "512",
-		         "--no-pci",
-		         "--no-shconf",
-		         "-l",
-		         "0",
-		         "--file-prefix",
-		         prefix,
-		         "--no-telemetry",
-		         "--log-level",
-		         "lib.*:error" };
-
-	snprintf(prefix, sizeof(prefix), "lab%d", (int)getpid());
-	snprintf(runtime, sizeof(runtime), "/tmp/turnpike-lab-XXXXXX");
-	if (!mkdtemp(runtime))
-		die("mkdtemp");
-	atexit(remove_runtime);
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init(RTE_DIM(argv), argv) < 0)
-		die("EAL");
-}
-
 struct addr lab_addr(const char *text)
 {
 	struct addr a;
@@ -211,7 +170,7 @@ void lab_start(uint32_t n_rows, uint32_t n_rows_wide, unsigned mbufs)
 	const uint64_t secret[2] = { UINT64_C(0x243F6A8885A308D3), UINT64_C(0x13198A2E03707344) };
 	struct dataplane *const dp = &lab.dp;
 
-	start_eal();
+	eal_rig_start("lab", 512, EAL_RIG_ANY_CORE, 0);
 	make_config(&lab.cfg);
 	dp->cfg = &lab.cfg;
 	if (region_create(&dp->region, "lab", 1, want, RTE_DIM(want), false, -1) != 0)

@@ -1,14 +1,10 @@
 #include "loop.h"
 
-#include <ftw.h>
-#include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static char runtime[64];
+#include "tests/rig/eal.h"
 
 static void die(const char *what)
 {
@@ -16,34 +12,9 @@ static void die(const char *what)
 	exit(2);
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_runtime(void)
-{
-	nftw(runtime, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 void loop_start_eal(void)
 {
-	char prefix[32];
-	char *argv[] = { "loop",           "--no-huge",   "-m",         "512",           "--no-pci",
-		         "--no-shconf",    "-l",          "0",          "--file-prefix", prefix,
-		         "--no-telemetry", "--log-level", "lib.*:error" };
-
-	snprintf(prefix, sizeof(prefix), "loop%d", (int)getpid());
-	snprintf(runtime, sizeof(runtime), "/tmp/turnpike-loop-XXXXXX");
-	if (!mkdtemp(runtime))
-		die("mkdtemp");
-	atexit(remove_runtime);
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init(RTE_DIM(argv), argv) < 0)
-		die("EAL");
+	eal_rig_start("loop", 512, EAL_RIG_ANY_CORE, 0);
 }
 
 struct stream_leg loop_leg(unsigned i)

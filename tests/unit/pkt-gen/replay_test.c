@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <pcap/pcap.h>
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include "crypto.h"
 #include "pkt-gen/apart.h"
 #include "pkt-gen/replay.h"
 #include "pkt-gen/packet.h"
+#include "tests/rig/eal.h"
 #include "tests/support.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"
@@ -698,29 +698,8 @@ static void test_hostile(void)
 	free(t.octets);
 }
 
-static char runtime[] = "/tmp/turnpike-replay-XXXXXX";
-
-static void remove_runtime(void)
-{
-	char command[128];
-
-	rte_eal_cleanup();
-	snprintf(command, sizeof(command), "rm -rf %s", runtime);
-	if (system(command) != 0)
-		perror(command);
-}
-
 int main(void)
 {
-	char *argv[] = { (char *)(uintptr_t) "replay_test",
-		         (char *)(uintptr_t) "--no-huge",
-		         (char *)(uintptr_t) "--no-pci",
-		         (char *)(uintptr_t) "--no-shconf",
-		         (char *)(uintptr_t) "-m",
-		         (char *)(uintptr_t) "64",
-		         (char *)(uintptr_t) "--no-telemetry",
-		         (char *)(uintptr_t) "--log-level",
-		         (char *)(uintptr_t) "lib.*:error" };
 	CU_TestInfo tests[] = { { "a call", test_call },
 		                { "fast", test_fast },
 		                { "stale nonce, numbered names", test_stale },
@@ -733,12 +712,7 @@ int main(void)
 		                { "hostile captures", test_hostile },
 		                CU_TEST_INFO_NULL };
 
-	if (mkdtemp(runtime) == NULL)
-		return 2;
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) < 0)
-		return 2;
-	atexit(remove_runtime);
+	eal_rig_start("replay", 64, EAL_RIG_ANY_CORE, 0);
 	pool = rte_pktmbuf_pool_create("replay", 1023, 0, 0, 2176, SOCKET_ID_ANY);
 	if (pool == NULL)
 		return 2;

@@ -6,10 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include "pkt-gen/storm_parts.h"
+#include "tests/rig/eal.h"
 #include "tests/support.h"
 #include "wire/stun_build.h"
 
@@ -542,29 +542,8 @@ static void test_cost(void)
 	}
 }
 
-static char runtime[] = "/tmp/turnpike-storm-XXXXXX";
-
-static void remove_runtime(void)
-{
-	char command[128];
-
-	rte_eal_cleanup();
-	snprintf(command, sizeof(command), "rm -rf %s", runtime);
-	if (system(command) != 0)
-		perror(command);
-}
-
 int main(void)
 {
-	char *argv[] = { (char *)(uintptr_t) "storm_test",
-		         (char *)(uintptr_t) "--no-huge",
-		         (char *)(uintptr_t) "--no-pci",
-		         (char *)(uintptr_t) "--no-shconf",
-		         (char *)(uintptr_t) "-m",
-		         (char *)(uintptr_t) "64",
-		         (char *)(uintptr_t) "--no-telemetry",
-		         (char *)(uintptr_t) "--log-level",
-		         (char *)(uintptr_t) "lib.*:error" };
 	CU_TestInfo tests[] = { { "every name", test_names },
 		                { "binding", test_binding },
 		                { "spoofed", test_spoofed },
@@ -581,12 +560,7 @@ int main(void)
 		                { "cost of a packet", test_cost },
 		                CU_TEST_INFO_NULL };
 
-	if (mkdtemp(runtime) == NULL)
-		return 2;
-	setenv("RUNTIME_DIRECTORY", runtime, 1);
-	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) < 0)
-		return 2;
-	atexit(remove_runtime);
+	eal_rig_start("storm", 64, EAL_RIG_ANY_CORE, 0);
 	pool = rte_pktmbuf_pool_create("storm", 4095, 0, 0, 2176, SOCKET_ID_ANY);
 	if (pool == NULL)
 		return 2;
