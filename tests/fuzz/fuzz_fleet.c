@@ -11,15 +11,11 @@
 
 #include "crypto.h"
 #include "pkt-gen/fleet.h"
+#include "tests/fuzz/input.h"
 #include "tests/fuzz/must.h"
 #include "wire/integrity.h"
 
 enum { CLIENTS = 4, PEERS = 3, OPERATIONS_MAX = 96, ANSWER_MAX = 1024 };
-
-struct input {
-	const uint8_t *p;
-	size_t left;
-};
 
 struct field {
 	struct fleet *fleet;
@@ -30,32 +26,6 @@ struct field {
 	bool userless;
 	unsigned nonces;
 };
-
-static unsigned octet(struct input *in)
-{
-	if (in->left == 0)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static unsigned pair(struct input *in)
-{
-	const unsigned high = octet(in);
-
-	return high << 8 | octet(in);
-}
-
-static const uint8_t *take(struct input *in, size_t *len)
-{
-	const uint8_t *p = in->p;
-
-	if (*len > in->left)
-		*len = in->left;
-	in->p += *len;
-	in->left -= *len;
-	return p;
-}
 
 static struct endpoint client_at(void *arg, uint32_t client)
 {
@@ -191,7 +161,7 @@ static size_t right_answer(struct field *x, unsigned client, unsigned how, uint8
 /* Of the transaction that the client has under way; else it is a stray. */
 static void answer(struct field *x, struct input *in, bool change)
 {
-	const unsigned client = octet(in) % CLIENTS, how = octet(in);
+	const unsigned client = input_octet(in) % CLIENTS, how = input_octet(in);
 	uint8_t buf[ANSWER_MAX], whole[ANSWER_MAX];
 	struct fleet_datagram *d = &x->last[client];
 	size_t len;
@@ -200,13 +170,13 @@ static void answer(struct field *x, struct input *in, bool change)
 		return;
 	len = right_answer(x, client, how, buf);
 	memcpy(whole, buf, len);
-	for (unsigned n = change ? 1 + octet(in) % 4 : 0; n > 0; n--) {
-		const size_t at = pair(in) % len;
+	for (unsigned n = change ? 1 + input_octet(in) % 4 : 0; n > 0; n--) {
+		const size_t at = input_pair(in) % len;
 
-		buf[at] ^= (uint8_t)octet(in);
+		buf[at] ^= (uint8_t)input_octet(in);
 	}
 	if (change && (how & 8) != 0)
-		len -= octet(in) % (len + 1);
+		len -= input_octet(in) % (len + 1);
 	if (x->userless)
 		x->anything[client] = true; /* nothing proves anything there */
 	else if (memcmp(whole, buf, len) == 0 && be16_load(whole + 2) == len - STUN_HDR_LEN)
@@ -217,9 +187,9 @@ static void answer(struct field *x, struct input *in, bool change)
 /* [client][flags][length 2][attributes]: flags 1: signed, 2: success, then a code. */
 static void made_up(struct field *x, struct input *in)
 {
-	const unsigned client = octet(in) % CLIENTS, flags = octet(in);
-	size_t len = pair(in) & 0x1FC;
-	const uint8_t *octets = take(in, &len);
+	const unsigned client = input_octet(in) % CLIENTS, flags = input_octet(in);
+	size_t len = input_pair(in) & 0x1FC;
+	const uint8_t *octets = input_take(in, &len);
 	const struct fleet_datagram *d = &x->last[client];
 	const unsigned method = stun_method(be16_load(d->octets));
 	uint8_t buf[ANSWER_MAX];
@@ -230,7 +200,7 @@ static void made_up(struct field *x, struct input *in)
 	stun_begin(&b, buf, sizeof(buf), stun_type(method, flags & 2 ? STUN_SUCCESS : STUN_ERROR),
 	           d->octets + 8);
 	if ((flags & 2) == 0)
-		stun_put_error(&b, 300 + octet(in) % 200 + (flags & 4 ? 200 : 0), NULL);
+		stun_put_error(&b, 300 + input_octet(in) % 200 + (flags & 4 ? 200 : 0), NULL);
 	len &= ~(size_t)3;
 	memcpy(buf + b.len, octets, len);
 	b.len += len;
@@ -283,32 +253,34 @@ static void check(const struct field *x)
 
 static void operate(struct field *x, struct input *in)
 {
-	const unsigned kind = octet(in) % 12;
+	const unsigned kind = input_octet(in) % 12;
 	unsigned client, arg;
 	size_t len;
 
 	switch (kind) {
 	case 0:
-	case 1: x->now_ns += pair(in) * (kind == 0 ? UINT64_C(100000) : UINT64_C(20000000)); break;
+	case 1:
+		x->now_ns += input_pair(in) * (kind == 0 ? UINT64_C(100000) : UINT64_C(20000000));
+		break;
 	case 2:
 		x->now_ns = fleet_next_ns(x->fleet) > x->now_ns + 4000000000000u
 		                    ? x->now_ns
 		                    : fleet_next_ns(x->fleet);
 		break;
 	case 3:
-		client = octet(in);
-		arg = octet(in);
+		client = input_octet(in);
+		arg = input_octet(in);
 		fleet_go(x->fleet, (enum fleet_goal)(arg % 4), client % CLIENTS, 1 + arg / 64,
 		         x->now_ns);
 		break;
 	case 4:
-		arg = octet(in);
+		arg = input_octet(in);
 		fleet_churn(x->fleet, (enum fleet_churn)(arg % 3), arg / 16, x->now_ns);
 		break;
 	case 5:
-		client = octet(in) % CLIENTS;
-		len = octet(in);
-		const uint8_t *octets = take(in, &len);
+		client = input_octet(in) % CLIENTS;
+		len = input_octet(in);
+		const uint8_t *octets = input_take(in, &len);
 		give(x, client, octets, len);
 		break;
 	case 6: made_up(x, in); break;
@@ -322,7 +294,7 @@ static void operate(struct field *x, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	const unsigned how = octet(&in);
+	const unsigned how = input_octet(&in);
 	struct field x = { .now_ns = 1000000000, .userless = (how & 8) != 0 };
 	const struct fleet_config cfg = {
 		.user = x.userless ? NULL : "alice",

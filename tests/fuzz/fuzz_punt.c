@@ -10,42 +10,12 @@
  */
 #include <string.h>
 
+#include "tests/fuzz/input.h"
 #include "tests/fuzz/must.h"
 #include "tests/rig/turn_rig.h"
 #include "wire/crc.h"
 
 enum { CLIENTS = 4, OPERATIONS_MAX = 64 };
-
-struct input {
-	const uint8_t *p;
-	size_t left;
-};
-
-static unsigned octet(struct input *in)
-{
-	if (in->left == 0)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static unsigned pair(struct input *in)
-{
-	const unsigned high = octet(in);
-
-	return high << 8 | octet(in);
-}
-
-static const uint8_t *take(struct input *in, size_t *len)
-{
-	const uint8_t *p = in->p;
-
-	if (*len > in->left)
-		*len = in->left;
-	in->p += *len;
-	in->left -= *len;
-	return p;
-}
 
 static void tweak(struct rig *r)
 {
@@ -88,10 +58,10 @@ static void request(struct rig *r, struct rig_client *clients, struct input *in)
 {
 	static const uint16_t methods[] = { TURN_ALLOCATE, TURN_REFRESH, TURN_CREATE_PERMISSION,
 		                            TURN_CHANNEL_BIND };
-	const unsigned who = octet(in), flags = octet(in);
+	const unsigned who = input_octet(in), flags = input_octet(in);
 	struct rig_client *c = &clients[who % CLIENTS], copy;
-	size_t len = pair(in) & 0x7FF;
-	const uint8_t *octets = take(in, &len);
+	size_t len = input_pair(in) & 0x7FF;
+	const uint8_t *octets = input_take(in, &len);
 	struct rig_message m;
 	int got;
 
@@ -129,13 +99,14 @@ static void request(struct rig *r, struct rig_client *clients, struct input *in)
 
 static void row(struct rig *r, struct input *in)
 {
-	struct punt_row ev = { .row = octet(in), .status = octet(in) % 9 };
-	const unsigned i = octet(in);
+	struct punt_row ev = { .row = input_octet(in), .status = input_octet(in) % 9 };
+	const unsigned i = input_octet(in);
 
 	if (r->n_flows > 0 && i < 200)
 		ev.tag = r->flows[i % r->n_flows].flow.tag;
 	else
-		ev.tag = (uint64_t)pair(in) << 48 | (uint64_t)pair(in) << 32 | pair(in);
+		ev.tag = (uint64_t)input_pair(in) << 48 | (uint64_t)input_pair(in) << 32 |
+		         input_pair(in);
 	ev.packets = ev.octets = i;
 	turn_on_row(r->srv, &ev, r->now_ms);
 	rig_drain(r);
@@ -145,8 +116,8 @@ static void operate(struct rig *r, struct rig_client *clients, struct input *in)
 {
 	struct turn_info info;
 
-	switch (octet(in) % 16) {
-	case 0: rig_wait(r, pair(in) * 20u); break;
+	switch (input_octet(in) % 16) {
+	case 0: rig_wait(r, input_pair(in) * 20u); break;
 	case 1: row(r, in); break;
 	case 2: rig_restart(r); break;
 	case 3:
@@ -161,7 +132,7 @@ static void operate(struct rig *r, struct rig_client *clients, struct input *in)
 		rig_drain(r);
 		break;
 	case 6: r->deaf = !r->deaf; break;
-	case 7: turn_set_capacity(r->srv, octet(in)); break;
+	case 7: turn_set_capacity(r->srv, input_octet(in)); break;
 	default: request(r, clients, in); break;
 	}
 }
