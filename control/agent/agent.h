@@ -44,8 +44,9 @@ struct agent {
 	unsigned n_sockets;
 
 	bool gathered, described, connected, finished;
-	bool failed_once;
-	char *last_remote; /* the text that was taken */
+	bool awaiting;            /* the other side's description, first or after a restart */
+	unsigned lost_generation; /* of ICE: the last one that had a path */
+	char *last_remote;        /* the text that was taken */
 	uint64_t waiting_since_ms, remote_ms, connect_ms;
 	uint64_t sent, received, lost;
 	struct ice_selected first; /* path found first */
@@ -80,6 +81,10 @@ bool sockets_look(struct agent *g);
 /* rendezvous.c */
 bool rendezvous_write(struct agent *g);
 void rendezvous_watch(struct agent *g);
+/* A description is awaited from now on. */
+void rendezvous_await(struct agent *g);
+/* Ends the program if it has been awaited for too long. */
+void rendezvous_look(struct agent *g);
 void rendezvous_close(struct agent *g);
 
 /* lines.c, reliable.c: what the path carries. */

@@ -20,7 +20,6 @@ static void on_interrupt(evutil_socket_t fd, short what, void *arg)
 /* Written last, whole or not at all. */
 static void write_stats(const struct agent *g)
 {
-	static const char *const names[ICE_TYPES] = { "host", "srflx", "prflx", "relay" };
 	char temporary[4096];
 	FILE *f;
 
@@ -34,8 +33,8 @@ static void write_stats(const struct agent *g)
 		fprintf(f,
 		        "{\"local_type\":\"%s\",\"remote_type\":\"%s\",\"connect_ms\":%" PRIu64
 		        ",\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n",
-		        names[g->first.local.type], names[g->first.remote.type], g->connect_ms,
-		        g->sent, g->received, g->lost);
+		        ice_type_name[g->first.local.type], ice_type_name[g->first.remote.type],
+		        g->connect_ms, g->sent, g->received, g->lost);
 	else
 		fprintf(f, "{\"local_type\":null,\"remote_type\":null,\"connect_ms\":null,"
 		           "\"sent\":0,\"received\":0,\"lost\":0}\n");

@@ -1,6 +1,5 @@
 /* What kind of NAT is this? RFC 5780 §4: does it map and filter by the other end's address, port?
  */
-#include <arpa/inet.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/random.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/agent/agent.h"
+#include "control/agent/sock.h"
 #include "exit.h"
 #include "wire/attr.h"
 #include "wire/crc.h"
@@ -17,27 +17,7 @@ enum { TRIES = 5, FIRST_MS = 300 };
 struct reply {
 	bool came;
 	struct endpoint mapped, other;
-	struct addr from;
 };
-
-static socklen_t to_sock(const struct endpoint *e, struct sockaddr_storage *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (addr_is4(&e->addr)) {
-		struct sockaddr_in *const in = (void *)out;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(e->port);
-		memcpy(&in->sin_addr, e->addr.ip + 12, 4);
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *const in = (void *)out;
-
-	in->sin6_family = AF_INET6;
-	in->sin6_port = htons(e->port);
-	memcpy(&in->sin6_addr, e->addr.ip, 16);
-	return sizeof(*in);
-}
 
 static size_t build(uint8_t *octets, size_t cap, const uint8_t *txid, uint32_t change)
 {
@@ -71,8 +51,8 @@ static struct reply ask(int fd, const struct endpoint *to, uint32_t change)
 {
 	struct reply r = { .came = false };
 	uint8_t txid[STUN_TXID_LEN], octets[1500];
-	struct sockaddr_storage at;
-	const socklen_t at_len = to_sock(to, &at);
+	union sock at;
+	const socklen_t at_len = sock_from(to, &at);
 
 	if (getrandom(txid, sizeof(txid), 0) != sizeof(txid))
 		return r;
@@ -80,7 +60,7 @@ static struct reply ask(int fd, const struct endpoint *to, uint32_t change)
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		const size_t len = build(octets, sizeof(octets), txid, change);
 
-		if (sendto(fd, octets, len, 0, (struct sockaddr *)&at, at_len) < 0)
+		if (sendto(fd, octets, len, 0, &at.any, at_len) < 0)
 			continue;
 		while (!r.came && poll(&p, 1, FIRST_MS << (i < 2 ? i : 2)) > 0) {
 			const ssize_t n = recv(fd, octets, sizeof(octets), MSG_DONTWAIT);

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/agent/sock.h"
 #include "exit.h"
 
 struct option_row {
@@ -44,21 +44,13 @@ static bool add_servers(struct agent_options *o, const char *option, char *host,
 		return fail(option, name, gai_strerror(rc));
 	for (const struct addrinfo *i = all; i && o->n_servers < ICE_SERVERS_MAX; i = i->ai_next) {
 		struct ice_server *const s = &o->server[o->n_servers];
+		union sock at;
 
 		*s = (struct ice_server){ .turn = turn, .user = user, .password = password };
-		if (i->ai_family == AF_INET) {
-			const struct sockaddr_in *const in = (const void *)i->ai_addr;
-
-			s->at.addr = addr_from4((const uint8_t *)&in->sin_addr);
-			s->at.port = ntohs(in->sin_port);
-		} else if (i->ai_family == AF_INET6) {
-			const struct sockaddr_in6 *const in = (const void *)i->ai_addr;
-
-			memcpy(s->at.addr.ip, &in->sin6_addr, 16);
-			s->at.port = ntohs(in->sin6_port);
-		} else {
+		memcpy(&at, i->ai_addr, i->ai_addrlen < sizeof(at) ? i->ai_addrlen : sizeof(at));
+		s->at = sock_endpoint(&at);
+		if (!s->at.port)
 			continue;
-		}
 		o->n_servers++;
 	}
 	freeaddrinfo(all);

@@ -9,7 +9,7 @@
 #include "control/agent/agent.h"
 #include "control/ice/sdp.h"
 
-enum { LINE_MAX_OCTETS = 65536, LOOK_MS = 50 };
+enum { LINE_MAX_OCTETS = 65536, LOOK_MS = 50, RESTART_S = 60 };
 
 static char line[LINE_MAX_OCTETS];
 static struct event *look;
@@ -68,6 +68,7 @@ static void take(struct agent *g, const char *text, size_t len)
 		return;
 	}
 	g->remote_ms = agent_now_ms();
+	g->awaiting = false;
 	const uint32_t before = ice_generation(g->ice);
 
 	if (ice_remote(g->ice, agent_now_ms(), &d) != ICE_OK)
@@ -119,21 +120,34 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 		read_file(g);
 	else
 		read_terminal(g);
-	if (!g->last_remote && g->o.timeout_s &&
-	    agent_now_ms() > g->waiting_since_ms + (uint64_t)g->o.timeout_s * 1000) {
-		fprintf(stderr,
-		        "turnpike-agent: no path: the other side has given no description within "
-		        "%" PRIu32 " s\n",
-		        g->o.timeout_s);
-		agent_end(g, 1);
-	}
+}
+
+void rendezvous_await(struct agent *g)
+{
+	g->awaiting = true;
+	g->waiting_since_ms = agent_now_ms();
+}
+
+void rendezvous_look(struct agent *g)
+{
+	const uint32_t s = g->connected && (!g->o.timeout_s || g->o.timeout_s > RESTART_S)
+	                           ? RESTART_S
+	                           : g->o.timeout_s;
+
+	if (!g->awaiting || !s || agent_now_ms() <= g->waiting_since_ms + (uint64_t)s * 1000)
+		return;
+	fprintf(stderr,
+	        "turnpike-agent: %s: the other side has given no description within %" PRIu32
+	        " s\n",
+	        g->connected ? "path lost" : "no path", s);
+	agent_end(g, g->connected ? 0 : 1);
 }
 
 void rendezvous_watch(struct agent *g)
 {
 	const struct timeval t = { .tv_usec = LOOK_MS * 1000 };
 
-	g->waiting_since_ms = agent_now_ms();
+	rendezvous_await(g);
 	if (g->o.remote)
 		look = event_new(g->loop, -1, EV_PERSIST, on_look, g);
 	else

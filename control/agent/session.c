@@ -73,6 +73,7 @@ static void on_selected(struct agent *g)
 
 	if (!ice_selected(g->ice, 0, 1, &g->first))
 		return;
+	g->lost_generation = ice_generation(g->ice);
 	if (!g->connected)
 		g->connect_ms = agent_now_ms() - g->remote_ms;
 	fprintf(stderr, "turnpike-agent: %s in %" PRIu64 " ms: %s (%s)\n",
@@ -92,7 +93,8 @@ static void on_connected(struct agent *g)
 		lines_open(g);
 }
 
-/* A path that fails before the first connection is the end; afterwards a restart may heal it. */
+/* A path that fails before the first connection is the end; afterwards a restart may heal it, and
+ * ends by itself where nobody answers it. */
 static void on_state(struct agent *g, enum ice_state state, enum ice_reason why)
 {
 	if (state == ICE_COMPLETED) {
@@ -101,11 +103,13 @@ static void on_state(struct agent *g, enum ice_state state, enum ice_reason why)
 		fprintf(stderr,
 		        "turnpike-agent: no answer for a while, looking for another path\n");
 		session_restart(g);
-	} else if (state == ICE_FAILED && (!g->connected || g->failed_once)) {
+	} else if (state == ICE_FAILED && !g->connected) {
 		fprintf(stderr, "turnpike-agent: no path: %s\n", ice_reason_text(why));
-		agent_end(g, g->connected ? 0 : 1);
+		agent_end(g, 1);
 	} else if (state == ICE_FAILED) {
 		fprintf(stderr, "turnpike-agent: path lost: %s\n", ice_reason_text(why));
+		if (ice_generation(g->ice) > g->lost_generation) /* a restart has failed too */
+			agent_end(g, 0);
 	}
 }
 
@@ -115,6 +119,8 @@ void session_restart(struct agent *g)
 	sockets_open(g);
 	g->gathered = g->described = false;
 	g->remote_ms = agent_now_ms();
+	g->lost_generation = ice_generation(g->ice);
+	rendezvous_await(g);
 	ice_restart(g->ice, agent_now_ms());
 }
 
@@ -170,6 +176,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	rendezvous_look(g);
 	if (g->connected && sockets_look(g))
 		session_run(g);
 }

@@ -13,43 +13,9 @@
 #include <unistd.h>
 
 #include "control/agent/agent.h"
+#include "control/agent/sock.h"
 
 enum { ADDRESS_TEMPORARY = 0x01, ADDRESS_UNUSABLE = 0x20 | 0x40 | 0x08 }; /* if_inet6(5) flags */
-
-union sock {
-	struct sockaddr any;
-	struct sockaddr_in four;
-	struct sockaddr_in6 six;
-};
-
-static socklen_t to_sock(const struct endpoint *e, union sock *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (addr_is4(&e->addr)) {
-		out->four.sin_family = AF_INET;
-		out->four.sin_port = htons(e->port);
-		memcpy(&out->four.sin_addr, e->addr.ip + 12, 4);
-		return sizeof(out->four);
-	}
-	out->six.sin6_family = AF_INET6;
-	out->six.sin6_port = htons(e->port);
-	memcpy(&out->six.sin6_addr, e->addr.ip, 16);
-	return sizeof(out->six);
-}
-
-static struct endpoint from_sock(const union sock *s)
-{
-	struct endpoint e = { .port = 0 };
-
-	if (s->any.sa_family == AF_INET) {
-		e.addr = addr_from4((const uint8_t *)&s->four.sin_addr);
-		e.port = ntohs(s->four.sin_port);
-	} else if (s->any.sa_family == AF_INET6) {
-		memcpy(e.addr.ip, &s->six.sin6_addr, 16);
-		e.port = ntohs(s->six.sin6_port);
-	}
-	return e;
-}
 
 /* --- receiving --- */
 
@@ -69,7 +35,7 @@ static void take_error(struct agent_socket *s)
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); n >= 0 && c; c = CMSG_NXTHDR(&m, c)) {
 		const struct sock_extended_err *const e = (const void *)CMSG_DATA(c);
-		const struct endpoint dest = from_sock(&to);
+		const struct endpoint dest = sock_endpoint(&to);
 		bool hard;
 
 		if (c->cmsg_type != IP_RECVERR && c->cmsg_type != IPV6_RECVERR)
@@ -113,7 +79,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			take_error(s);
 			continue;
 		}
-		const struct endpoint at = from_sock(&from);
+		const struct endpoint at = sock_endpoint(&from);
 
 		if (ice_input(g->ice, agent_now_ms(), s->base, &at, octets, (size_t)n, &data) ==
 		    ICE_DATA)
@@ -126,7 +92,7 @@ void sockets_send(struct agent *g, const struct ice_datagram *d)
 {
 	for (unsigned i = 0; i < g->n_sockets; i++) {
 		union sock to;
-		const socklen_t len = to_sock(&d->to, &to);
+		const socklen_t len = sock_from(&d->to, &to);
 
 		if (g->socket[i].base != d->base || g->socket[i].gone)
 			continue;
@@ -175,12 +141,12 @@ static bool is_default(const struct addr *a)
 	const struct endpoint far4 = { addr_from4((const uint8_t[]){ 192, 0, 2, 1 }), 9 };
 	const struct endpoint far6 = { { .ip = { 0x20, 0x01, 0x0D, 0xB8, [15] = 1 } }, 9 };
 	union sock s;
-	socklen_t len = to_sock(addr_is4(a) ? &far4 : &far6, &s);
+	socklen_t len = sock_from(addr_is4(a) ? &far4 : &far6, &s);
 	const int fd = socket(s.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool same = false;
 
 	if (fd >= 0 && connect(fd, &s.any, len) == 0 && getsockname(fd, &s.any, &len) == 0) {
-		const struct endpoint mine = from_sock(&s);
+		const struct endpoint mine = sock_endpoint(&s);
 
 		same = addr_equal(&mine.addr, a);
 	}
@@ -198,7 +164,7 @@ static int bound_socket(struct endpoint *at)
 {
 	const int on = 1;
 	union sock s;
-	socklen_t len = to_sock(at, &s);
+	socklen_t len = sock_from(at, &s);
 	const int fd = socket(s.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
@@ -213,7 +179,7 @@ static int bound_socket(struct endpoint *at)
 		close(fd);
 		return -1;
 	}
-	*at = from_sock(&s);
+	*at = sock_endpoint(&s);
 	return fd;
 }
 
@@ -264,7 +230,7 @@ static void each_address(struct agent *g,
 			continue;
 		memcpy(&s, i->ifa_addr,
 		       i->ifa_addr->sa_family == AF_INET ? sizeof(s.four) : sizeof(s.six));
-		const struct addr at = from_sock(&s).addr;
+		const struct addr at = sock_endpoint(&s).addr;
 
 		if ((i->ifa_flags & IFF_LOOPBACK && !g->o.loopback) || link_local(&at))
 			continue;

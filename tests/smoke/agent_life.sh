@@ -11,7 +11,7 @@ relay_config "$LAB_DIR/relay.yaml" "- { device: \"af_packet:eth0\", addresses: [
 relay_up relay relay "$LAB_DIR/relay.yaml"
 
 for side in arebind brebind afile bfile arelay brelay; do nat_side $side port; done
-for side in amove bmove adead bdead agame bgame adesk bdesk; do nat_side $side public; done
+for side in amove bmove adead bdead agame bgame adesk bdesk adie bdie; do nat_side $side public; done
 
 agent() { # WHAT SIDE ROLE LOCAL REMOTE MORE...: stdin, stdout as given
 	d=$LAB_DIR/$1
@@ -55,6 +55,8 @@ both move amove bmove 20 25
 both dead adead bdead 20 40
 both game agame bgame 60 20 100
 both desk adesk bdesk 500 10 1100
+ticker 20 60 2>/dev/null | agent die adie offer o a --timeout 15 >/dev/null &
+ticker 20 60 2>/dev/null | agent die bdie answer a o >/dev/null &
 head -c 100000000 /dev/urandom >"$LAB_DIR/file.in"
 agent file afile offer o a --stream <"$LAB_DIR/file.in" >/dev/null &
 agent file bfile answer a o --stream </dev/null >"$LAB_DIR/file.out" &
@@ -65,6 +67,9 @@ agent relayed brelay answer a o --stream --policy relay </dev/null >"$LAB_DIR/re
 RELAYED_PID=$!
 
 sleep 6
+for pid in $(ip netns pids "$LAB-bdie"); do
+	kill -9 "$pid"
+done
 nat_rebind arebind
 # The first address goes, the second stays.
 lab_in amove sysctl -qw net.ipv4.conf.all.promote_secondaries=1 net.ipv4.conf.eth0.promote_secondaries=1
@@ -115,4 +120,10 @@ lab_check "a NAT that forgets" survived rebind 795
 told
 lab_check "a direct path that dies" survived dead 795
 told
+died() {
+	lab_wait 60 test -s "$LAB_DIR/die/offer.json"
+	cat "$LAB_DIR/die/offer.err" "$LAB_DIR/die/offer.json"
+	grep -q 'path lost' "$LAB_DIR/die/offer.err" && grep -q '"local_type":"host"' "$LAB_DIR/die/offer.json"
+}
+lab_check "a side whose other side dies ends by itself" died
 lab_end
