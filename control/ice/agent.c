@@ -201,6 +201,11 @@ bool ice_send(struct ice_agent *a, uint64_t now_ms, unsigned stream, unsigned co
 		return false;
 	if (path)
 		path->sent_ms = now_ms;
+	trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_DATA,
+	                                         .stream = (uint8_t)stream,
+	                                         .component = (uint8_t)component,
+	                                         .id = path ? path->pair_id : p->id,
+	                                         .peer = to });
 	*out = e.datagram;
 	return true;
 }
@@ -309,7 +314,6 @@ void ice_close(struct ice_agent *a, uint64_t now_ms)
 
 size_t ice_explain(const struct ice_agent *a, char *out, size_t cap)
 {
-	static const char *const types[] = { "host", "srflx", "prflx", "relay" };
 	static const char *const states[] = { "frozen", "waiting", "in progress", "succeeded",
 		                              "failed" };
 	struct text_out o = { out, cap, 0 };
@@ -325,8 +329,8 @@ size_t ice_explain(const struct ice_agent *a, char *out, size_t cap)
 		const struct ice_candidate *const r = &a->stream[p->stream].remote[p->remote].c;
 
 		text_put(&o, "%-22s %-6s %-22s %-6s %-12s%s%s", endpoint_print(&l->c.at, from),
-		         types[l->c.type], endpoint_print(&r->at, to), types[r->type],
-		         states[p->state], p->valid ? " valid" : "",
+		         ice_type_name[l->c.type], endpoint_print(&r->at, to),
+		         ice_type_name[r->type], states[p->state], p->valid ? " valid" : "",
 		         p->nominated ? " nominated" : "");
 		if (p->rtt_ms)
 			text_put(&o, " %u ms", p->rtt_ms);

@@ -254,9 +254,8 @@ void check_expire(struct ice_agent *a)
 }
 
 /* No more is sent, silence is no failure, a late answer counts (ICE-138). */
-void check_cancel(struct ice_agent *a, int pair, const char *why)
+void check_cancel(struct ice_agent *a, int pair)
 {
-	(void)why;
 	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
 		struct transaction *const t = &a->transaction[i];
 

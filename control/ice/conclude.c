@@ -76,13 +76,12 @@ static int checked_of(const struct ice_agent *a, int valid)
 	return NONE;
 }
 
-void conclude_valid(struct ice_agent *a, int checked, int valid)
+void conclude_valid(struct ice_agent *a, int valid)
 {
 	struct pair *const p = &a->pair[valid];
 	struct stream *const s = &a->stream[p->stream];
 	bool all = true;
 
-	(void)checked;
 	if (!p->valid)
 		trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_VALID,
 		                                         .stream = p->stream,
@@ -191,7 +190,7 @@ static void forget_others(struct ice_agent *a, unsigned stream, unsigned compone
 		if (a->pair[i].id && a->pair[i].stream == stream &&
 		    a->pair[i].component == component && i != checked && i != valid)
 			pair_drop(a, i, "concluded");
-	check_cancel(a, checked, "concluded");
+	check_cancel(a, checked);
 	queue_remove(a, checked);
 }
 

@@ -146,8 +146,6 @@ static void settle(struct ice_agent *a, const struct ice_description *d)
 	const uint32_t theirs = d->pacing_ms ? d->pacing_ms : d->lite ? 0 : PACING_DEFAULT_MS;
 
 	a->their_lite = d->lite;
-	a->their_ice2 = d->ice2;
-	a->their_trickle = d->trickle;
 	if (theirs > a->ta_ms)
 		a->ta_ms = theirs;
 	if (d->lite && !a->c.lite)

@@ -40,6 +40,10 @@ enum {
 enum ice_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY, ICE_TYPES };
 enum ice_protocol { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE };
 enum ice_role { ICE_CONTROLLED, ICE_CONTROLLING };
+
+/* "host", "srflx", "prflx", "relay". */
+extern const char *const ice_type_name[ICE_TYPES];
+
 enum ice_policy {
 	ICE_ALL,
 	ICE_DEFAULT_ROUTE,
@@ -90,7 +94,6 @@ typedef void ice_random(void *arg, void *out, size_t n);
 struct ice_config {
 	bool lite, controlling; /* controlling: the side that offers */
 	bool trickle;           /* half trickle until the peer says it can (ICE-195) */
-	bool aggressive_peer;   /* do as ICE-147 says for peers without ice2 */
 	unsigned n_streams, n_components;
 	enum ice_policy policy;
 	struct ice_server server[ICE_SERVERS_MAX];

@@ -134,7 +134,7 @@ void pair_drop(struct ice_agent *a, int i, const char *why)
 {
 	struct pair *const p = &a->pair[i];
 
-	check_cancel(a, i, why);
+	check_cancel(a, i);
 	queue_remove(a, i);
 	trace_pair(a, p, why);
 	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)

@@ -82,10 +82,9 @@ struct pair {
 	bool nominate; /* [C] its next check carries USE-CANDIDATE */
 	bool told;     /* [D] the peer nominated it: decided when it succeeds */
 	bool nominated;
-	bool heard;       /* the peer's own authenticated check came this way */
-	bool asymmetric;  /* it failed for an answer from elsewhere */
-	int valid_pair;   /* what its success made valid, NONE */
-	uint32_t made_by; /* PRIORITY of the request that triggered it, 0 */
+	bool heard;      /* the peer's own authenticated check came this way */
+	bool asymmetric; /* it failed for an answer from elsewhere */
+	int valid_pair;  /* what its success made valid, NONE */
 	uint32_t rtt_ms;
 	uint8_t unreachable; /* hard ICMP errors */
 };
@@ -199,7 +198,7 @@ struct ice_agent {
 	uint64_t now_ms;
 	enum ice_state state;
 	enum ice_reason why;
-	bool controlling, their_lite, their_ice2, their_trickle, has_remote;
+	bool controlling, their_lite, has_remote;
 	uint64_t tie;
 	uint32_t ta_ms;
 	uint16_t generation;
@@ -225,14 +224,13 @@ struct ice_agent {
 	struct gather *gather; /* n_gather; NULL before ice_gather() */
 	unsigned n_gather, gather_turn;
 	bool gathering, gathered, end_told;
-	uint64_t gather_until_ms, gather_drop_ms;
+	uint64_t gather_until_ms;
 
 	uint64_t tick_ms; /* the next new transaction may leave then */
 	bool tick_turn;   /* whose turn it is: gathering or checks */
 	unsigned list_turn;
 	uint64_t pac_ms; /* 0: not running yet */
-	uint64_t free_ms, auto_restart_ms, repair_ms;
-	bool restart_told;
+	uint64_t free_ms, auto_restart_ms;
 	unsigned unverified; /* answers that were dropped for it: a hint in the reason of a failure
 	                      */
 	struct {
@@ -285,7 +283,7 @@ int queue_pop(struct ice_agent *a, unsigned stream);
 bool check_tick(struct ice_agent *a, struct ice_event *out);
 bool check_retransmit(struct ice_agent *a, struct ice_event *out);
 void check_expire(struct ice_agent *a);
-void check_cancel(struct ice_agent *a, int pair, const char *why);
+void check_cancel(struct ice_agent *a, int pair);
 struct transaction *check_find(struct ice_agent *a, const uint8_t *txid);
 uint64_t check_next_ms(const struct ice_agent *a);
 
@@ -310,7 +308,7 @@ void request_replay_early(struct ice_agent *a, unsigned stream);
 void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char *why);
 
 /* --- conclude.c --- */
-void conclude_valid(struct ice_agent *a, int checked, int valid);
+void conclude_valid(struct ice_agent *a, int valid);
 void conclude_nominated(struct ice_agent *a, int pair);
 void conclude_nomination_failed(struct ice_agent *a, int pair);
 /* Timers and states that follow from states; after every input and before every output. */

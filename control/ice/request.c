@@ -169,7 +169,7 @@ static void trigger(struct ice_agent *a, int i, bool use_candidate)
 		return;
 	}
 	if (p->state == ICE_IN_PROGRESS)
-		check_cancel(a, i, "trigger"); /* ICE-139 */
+		check_cancel(a, i); /* ICE-139 */
 	pair_state(a, i, ICE_WAITING, "trigger");
 	queue_push(a, i, false);
 	if (s->list == LIST_FAILED && a->state != ICE_FAILED) {
@@ -202,7 +202,6 @@ static void learn(struct ice_agent *a, unsigned stream, int local, const struct 
 	if (i == NONE)
 		return;
 	a->pair[i].heard = true;
-	a->pair[i].made_by = priority;
 	trigger(a, i, use_candidate);
 }
 
@@ -243,7 +242,7 @@ static void follow(struct ice_agent *a, const struct check *c, int local)
 		renominate(a, c->stream, c->component, i);
 		return;
 	}
-	conclude_valid(a, i, i);
+	conclude_valid(a, i);
 	conclude_nominated(a, i);
 }
 

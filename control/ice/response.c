@@ -72,7 +72,7 @@ static void success(struct ice_agent *a, struct transaction *t, const struct stu
 	p->valid_pair = valid;
 	a->pair[valid].rtt_ms = p->rtt_ms;
 	pair_unfreeze(a, checked);
-	conclude_valid(a, checked, valid);
+	conclude_valid(a, valid);
 	if ((t->use_candidate && a->controlling) || (p->told && !a->controlling))
 		conclude_nominated(a, checked);
 }

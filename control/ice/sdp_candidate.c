@@ -2,12 +2,12 @@
 #include "control/ice/sdp.h"
 #include "control/ice/text.h"
 
-static const char *const type_names[ICE_TYPES] = { "host", "srflx", "prflx", "relay" };
+const char *const ice_type_name[ICE_TYPES] = { "host", "srflx", "prflx", "relay" };
 
 static bool type_of(struct text t, enum ice_type *out)
 {
 	for (unsigned i = 0; i < ICE_TYPES; i++)
-		if (text_is(t, type_names[i])) {
+		if (text_is(t, ice_type_name[i])) {
 			*out = (enum ice_type)i;
 			return true;
 		}
@@ -105,7 +105,7 @@ bool sdp_candidate_print(const struct ice_candidate *c, bool hide, char *out, si
 
 	text_put(&o, "candidate:%s %u %s %u %s %u typ %s", c->foundation, c->component,
 	         c->protocol == ICE_UDP ? "UDP" : "TCP", c->priority, addr_print(&c->at.addr, at),
-	         c->at.port, type_names[c->type]);
+	         c->at.port, ice_type_name[c->type]);
 	if (c->type != ICE_HOST) {
 		if (hide || c->related.port == 0)
 			text_put(&o, " raddr %s rport 9", addr_is4(&c->at.addr) ? "0.0.0.0" : "::");

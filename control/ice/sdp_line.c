@@ -4,14 +4,13 @@
 #include "wire/crc.h"
 
 static const char *const protocols[] = { "udp", "tcp-active", "tcp-passive" };
-static const char *const types[ICE_TYPES] = { "host", "srflx", "prflx", "relay" };
 
 static void put_candidate(struct text_out *o, const struct ice_candidate *c)
 {
 	char at[ADDR_TEXT_MAX];
 
 	text_put(o, " c=%s,%u,%s,%s,%u,%s,%u", c->foundation, c->component, protocols[c->protocol],
-	         types[c->type], c->priority, addr_print(&c->at.addr, at), c->at.port);
+	         ice_type_name[c->type], c->priority, addr_print(&c->at.addr, at), c->at.port);
 	if (c->related.port)
 		text_put(o, ",%s,%u", addr_print(&c->related.addr, at), c->related.port);
 }
@@ -59,7 +58,8 @@ static bool read_candidate(struct text v, struct ice_candidate *c)
 	if ((n != 7 && n != 9) || v.len > 0 ||
 	    !text_ice(f[0], 1, ICE_FOUNDATION_MAX, c->foundation) ||
 	    !text_number(f[1], 3, 256, &component) || component == 0 ||
-	    !name_in(protocols, 3, f[2], &protocol) || !name_in(types, ICE_TYPES, f[3], &type) ||
+	    !name_in(protocols, 3, f[2], &protocol) ||
+	    !name_in(ice_type_name, ICE_TYPES, f[3], &type) ||
 	    !text_number(f[4], 10, UINT32_MAX, &priority) || priority == 0 ||
 	    !text_addr(f[5], &c->at.addr) || !text_number(f[6], 5, 65535, &port) || port == 0)
 		return false;

@@ -7,7 +7,6 @@
 #define X(name) #name,
 static const char *const event_names[] = { ICE_TRACE_LIST(X) };
 #undef X
-static const char *const type_names[] = { "host", "srflx", "prflx", "relay" };
 static const char *const what_names[] = { "ordinary",  "triggered", "nominating", "consent",
 	                                  "keepalive", "gather",    "answer" };
 static const char *const state_names[] = { "frozen", "waiting", "in-progress", "succeeded",
@@ -94,7 +93,7 @@ static void put_fields(struct form *f, const struct ice_trace_record *r)
 	put_endpoint(f, "at", &r->at);
 	put_endpoint(f, "peer", &r->peer);
 	if (r->event == ICE_TRACE_CAND)
-		put(f, "type", type_names[r->type], true);
+		put(f, "type", ice_type_name[r->type], true);
 	if (carries_states(r)) {
 		put(f, "from", state_name(r, r->from), true);
 		put(f, "to", state_name(r, r->to), true);

@@ -20,7 +20,6 @@
 	X(PAIR)  /* id, at: local base, peer, foundation, priority, why: added or dropped */      \
 	X(STATE) /* id, from, to, why */                                                          \
 	X(QUEUE) /* id, why: pushed, popped */                                                    \
-	X(TICK)  /* number: Waiting pairs */                                                      \
 	X(TX)    /* id: pair or 0, base, peer, txid, method, cls, what, number: retransmission */ \
 	X(RX)    /* the same; verified */                                                         \
 	X(VALID) /* id, at: local, peer, priority, why */                                         \
@@ -30,10 +29,8 @@
 	X(SESSION)   /* from, to, why */                                                          \
 	X(ROLE)      /* role, tie, why */                                                         \
 	X(EOC)       /* local */                                                                  \
-	X(DATA)      /* id: pair, at, peer */                                                     \
-	X(TIMER)     /* text: name, number: ms from now */                                        \
+	X(DATA)      /* id: pair, peer */                                                         \
 	X(RESTART)   /* number: generation */                                                     \
-	X(PERMIT)    /* peer: a permission stands */                                              \
 	X(DROP)      /* base, peer, why: an input that was dropped (ICE-005) */
 
 enum ice_trace_event {

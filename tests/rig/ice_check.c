@@ -8,7 +8,7 @@
 #include "control/ice/ice.h"
 #include "wire/stun.h"
 
-enum { PAIRS = 1024, TRANSACTIONS = 4096, TAIL = 60, TOLD_MAX = 8 };
+enum { PAIRS = 1024, TRANSACTIONS = 4096, TAIL = 60, TOLD_MAX = 8, ASKS = 256 };
 
 struct seen_pair {
 	bool live, succeeded, valid, nominated, queued;
@@ -41,9 +41,11 @@ struct ice_check {
 		uint8_t txid[12];
 		uint64_t ms;
 		bool open;
-	} ask[256];
+	} ask[ASKS];
 	unsigned n_asks;
 	bool done[ICE_STREAMS_MAX][ICE_COMPONENTS_MAX + 1];
+	uint32_t selected[ICE_STREAMS_MAX][ICE_COMPONENTS_MAX + 1]; /* pair, 0: none */
+	uint32_t before[ICE_STREAMS_MAX][ICE_COMPONENTS_MAX + 1];   /* of the last generation */
 	uint8_t session;
 	char tail[TAIL][400];
 	unsigned n_tail;
@@ -186,7 +188,6 @@ static void on_state(struct ice_check *c, const struct ice_trace_record *r)
 	HOLDS(p->state == r->from, "INV-11: a state changes from what it was not");
 	HOLDS(may_step(r->from, r->to, r->why), "INV-11: a step that no rule allows");
 	HOLDS(!c->lite || r->to != ICE_IN_PROGRESS, "INV-30: a lite agent checks");
-	/* INV-12: a failure moves nothing else at the same time. */
 	p->state = r->to;
 	p->succeeded |= r->to == ICE_SUCCEEDED;
 }
@@ -239,7 +240,7 @@ static void began(struct ice_check *c, const struct ice_trace_record *r)
 
 static void answered(struct ice_check *c, const struct ice_trace_record *r)
 {
-	for (unsigned i = 0; i < c->n_asks; i++)
+	for (unsigned i = 0; i < ASKS; i++)
 		if (c->ask[i].open && memcmp(c->ask[i].txid, r->txid, 12) == 0) {
 			HOLDS(endpoint_equal(&c->ask[i].peer, &r->peer),
 			      "INV-19: an answer to somebody else");
@@ -285,14 +286,13 @@ static void on_rx(struct ice_check *c, const struct ice_trace_record *r)
 	struct seen_tx *t;
 
 	if (r->cls == STUN_REQUEST) {
-		c->ask[c->n_asks % 256].open = true;
-		c->ask[c->n_asks % 256].peer = r->peer;
-		c->ask[c->n_asks % 256].ms = r->now_ms;
-		memcpy(c->ask[c->n_asks % 256].txid, r->txid, 12);
-		if (c->n_asks < 255)
-			c->n_asks++;
-		else
-			c->n_asks = 0;
+		const unsigned k = c->n_asks++ % ASKS;
+
+		HOLDS(!c->ask[k].open, "INV-19: a request was never answered");
+		c->ask[k].open = true;
+		c->ask[k].peer = r->peer;
+		c->ask[k].ms = r->now_ms;
+		memcpy(c->ask[k].txid, r->txid, 12);
 		return;
 	}
 	t = tx_of(c, r->txid);
@@ -317,6 +317,24 @@ static void on_nominated(struct ice_check *c, const struct ice_trace_record *r)
 	c->done[r->stream][r->component] = true;
 }
 
+static void on_selected(struct ice_check *c, const struct ice_trace_record *r)
+{
+	c->selected[r->stream][r->component] = r->id;
+}
+
+/* Over the selected pair; before there is one, over a valid one or that of before. */
+static void on_data(struct ice_check *c, const struct ice_trace_record *r)
+{
+	const uint32_t selected = c->selected[r->stream][r->component];
+
+	if (selected)
+		HOLDS(r->id == selected, "INV-32: data over another pair than the selected one");
+	else
+		HOLDS(r->id == c->before[r->stream][r->component] || pair_of(c, r->id)->valid,
+		      "INV-32: data over a pair that is not valid");
+	HOLDS(!c->closed, "INV-32: data after the end");
+}
+
 static void on_role(struct ice_check *c, const struct ice_trace_record *r)
 {
 	c->controlling = r->controlling;
@@ -339,6 +357,8 @@ static void on_restart(struct ice_check *c, const struct ice_trace_record *r)
 {
 	(void)r;
 	memset(c->done, 0, sizeof(c->done));
+	memcpy(c->before, c->selected, sizeof(c->before));
+	memset(c->selected, 0, sizeof(c->selected));
 }
 
 static void on_session(struct ice_check *c, const struct ice_trace_record *r)
@@ -352,11 +372,18 @@ void ice_check_record(void *check, const struct ice_trace_record *r)
 {
 	static void (*const on[ICE_TRACE_EVENTS])(struct ice_check *,
 	                                          const struct ice_trace_record *) = {
-		[ICE_TRACE_PAIR] = on_pair,       [ICE_TRACE_STATE] = on_state,
-		[ICE_TRACE_TX] = on_tx,           [ICE_TRACE_RX] = on_rx,
-		[ICE_TRACE_VALID] = on_valid,     [ICE_TRACE_NOMINATED] = on_nominated,
-		[ICE_TRACE_ROLE] = on_role,       [ICE_TRACE_PARAM] = on_param,
-		[ICE_TRACE_RESTART] = on_restart, [ICE_TRACE_SESSION] = on_session,
+		[ICE_TRACE_PAIR] = on_pair,
+		[ICE_TRACE_STATE] = on_state,
+		[ICE_TRACE_TX] = on_tx,
+		[ICE_TRACE_RX] = on_rx,
+		[ICE_TRACE_VALID] = on_valid,
+		[ICE_TRACE_NOMINATED] = on_nominated,
+		[ICE_TRACE_ROLE] = on_role,
+		[ICE_TRACE_PARAM] = on_param,
+		[ICE_TRACE_RESTART] = on_restart,
+		[ICE_TRACE_SESSION] = on_session,
+		[ICE_TRACE_SELECTED] = on_selected,
+		[ICE_TRACE_DATA] = on_data,
 	};
 	struct ice_check *const c = check;
 
@@ -378,5 +405,8 @@ uint64_t ice_check_tie(const struct ice_check *c)
 
 unsigned ice_check_end(struct ice_check *c)
 {
+	for (unsigned i = 0; i < ASKS && !c->closed; i++)
+		HOLDS(!c->ask[i].open || c->ask[i].ms >= c->now_ms,
+		      "INV-19: a request was never answered");
 	return c->breaches;
 }
