@@ -15,15 +15,17 @@
 #include "abi/row.h"
 
 enum cmd_kind {
-	CMD_SYNC_BEGIN = 1, /* struct cmd_sync */
-	CMD_SYNC_END = 2,   /* struct cmd_sync: sweeps every flow that was not set since BEGIN */
-	CMD_SET = 3,        /* struct cmd_flow */
-	CMD_DELETE = 4,     /* struct cmd_flow; only key and tag count */
-	CMD_REALM = 5,      /* struct cmd_realm, per listener */
-	CMD_TEMPLATE = 6,   /* struct cmd_template + octets */
-	CMD_NONCE_KEY = 7,  /* struct cmd_nonce_key */
-	CMD_TRANSMIT = 8,   /* struct cmd_transmit + octets */
-	CMD_RELOAD = 9,     /* no body: read the configuration file again */
+	CMD_SYNC_BEGIN = 1,  /* struct cmd_sync */
+	CMD_SYNC_END = 2,    /* struct cmd_sync: sweeps every flow that was not set since BEGIN */
+	CMD_SET = 3,         /* struct cmd_flow */
+	CMD_DELETE = 4,      /* struct cmd_flow; only key and tag count */
+	CMD_REALM = 5,       /* struct cmd_realm, per listener */
+	CMD_TEMPLATE = 6,    /* struct cmd_template + octets */
+	CMD_NONCE_KEY = 7,   /* struct cmd_nonce_key */
+	CMD_TRANSMIT = 8,    /* struct cmd_transmit + octets */
+	CMD_RELOAD = 9,      /* no body: read the configuration file again */
+	CMD_LEG = 10,        /* struct cmd_leg + n_to times struct cmd_leg_to */
+	CMD_LEG_DELETE = 11, /* struct cmd_leg; only tag, relay and port count */
 	CMD_KIND_END
 };
 
@@ -103,3 +105,63 @@ struct cmd_transmit {
 	uint32_t reserved;
 };
 static_assert(sizeof(struct cmd_transmit) == 40, "");
+
+/*
+ * A leg of an ICE session: a relayed address id and port, which name it. On that port STUN belongs
+ * to ICE, everything else is media. Media is taken from the selected peer and from `source`, the
+ * other addresses that had a good check (ICE-191), and goes to every leg of the list behind the
+ * struct, from that leg's own port to that leg's peer. Set is idempotent; a set replaces all of it.
+ *
+ * A check (Binding request) for one of the keys is answered by the worker, if LEG_ANSWERS is set
+ * and it needs no decision (ICE-168): PRIORITY there, no attribute unknown, no role conflict, and
+ * the source is the selected peer, or is one of `source` and does not nominate. Every other check
+ * with right integrity, and for a full leg every response, is punted (PUNT_ICE). What is not right
+ * is dropped by name.
+ *
+ * Consent    From deadline_s on nothing is sent to the peer. Where patience_s is not 0 (a lite leg)
+ *            each authenticated check of the selected peer that a worker answers moves the deadline
+ *            to now + patience_s; control sees the last one in row_leg.heard_s.
+ * Events     As flows: ROW_OK with the row of the leg's counts (struct row_leg), ROW_FULL,
+ *            ROW_REFUSED, ROW_DELETED with final counts to the peer and, as `from_*`, from it. A
+ *            set with another peer takes a new row: the old one comes back as ROW_DELETED with the
+ *            tag it was set with. A sync sweeps legs it did not name.
+ */
+enum {
+	LEG_SILENT = 1,      /* no row event is wanted for this set if nothing fails */
+	LEG_ANSWERS = 2,     /* workers answer checks of known sources */
+	LEG_CONTROLLING = 4, /* ours is the controlling role: ICE-CONTROLLING conflicts */
+	LEG_LITE = 8,        /* sends no checks: responses are not for it */
+};
+enum { LEG_UFRAG_MAX = 32, LEG_SOURCES_MAX = 4, LEG_TO_MAX = 63, LEG_KEYS = 2 };
+
+struct cmd_leg_source {
+	uint8_t ip[16];
+	uint16_t port; /* 0: none */
+	uint8_t reserved[6];
+};
+
+/* Of a generation of the leg: its own ufrag, and the two midstates of its password. */
+struct cmd_leg_key {
+	char ufrag[LEG_UFRAG_MAX];
+	uint32_t ufrag_len; /* 0: no such generation */
+	uint32_t inner[5], outer[5];
+	uint32_t reserved;
+};
+
+/* Where media goes: a leg. One that is not there, or has no peer, gets nothing. */
+struct cmd_leg_to {
+	uint16_t relay, port;
+};
+
+struct cmd_leg {
+	uint64_t tag;
+	uint16_t relay, port; /* id, and port in host order */
+	uint16_t peer_port;   /* 0: no path yet */
+	uint8_t flags;        /* LEG_* */
+	uint8_t n_to;
+	uint8_t peer_ip[16];
+	uint32_t deadline_s, patience_s;
+	struct cmd_leg_source source[LEG_SOURCES_MAX];
+	struct cmd_leg_key key[LEG_KEYS]; /* of now, and of before a restart */
+};
+static_assert(sizeof(struct cmd_leg_key) == 80 && sizeof(struct cmd_leg) == 296, "");

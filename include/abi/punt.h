@@ -10,7 +10,7 @@ enum punt_kind {
 	PUNT_REQUEST = 1, /* struct punt + the STUN message: nonce ours, UDP sum right */
 	PUNT_ROW = 2,     /* struct punt_row */
 	PUNT_ICMP = 3,    /* later: struct punt + the quoted packet */
-	PUNT_ICE = 4,     /* later */
+	PUNT_ICE = 4,     /* struct punt + the STUN message: of a leg; LOCAL_RELAY, see cmd_leg */
 	PUNT_CLOSE = 5,   /* later: a stream ended */
 	PUNT_TABLES = 6,  /* no body: listeners, relays or ports changed; read the sections again */
 };
@@ -46,6 +46,7 @@ struct punt_row {
 	uint64_t tag;
 	uint32_t row; /* index whose counts are this flow's; ROW_NONE */
 	uint32_t status;
-	uint64_t packets, octets; /* ROW_DELETED: final */
+	uint64_t packets, octets;           /* ROW_DELETED: final */
+	uint64_t from_packets, from_octets; /* the same, of a leg: from its peer */
 };
-static_assert(sizeof(struct punt_row) == 32, "");
+static_assert(sizeof(struct punt_row) == 48, "");

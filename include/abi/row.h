@@ -24,7 +24,8 @@ enum flow_kind {
 	FLOW_BOUND_PEER = 1,
 	FLOW_PERMISSION = 2,
 	FLOW_ALLOCATION4 = 4,
-	FLOW_ALLOCATION6 = 6
+	FLOW_ALLOCATION6 = 6,
+	FLOW_LEG = 8 /* in no table by key: found by its port */
 };
 
 /* Key by client:     client ip | client port | channel | listener id | kind 0, 4, 6.
@@ -64,3 +65,20 @@ struct row_wide {
 	uint8_t reserved[48];
 };
 static_assert(sizeof(struct row_wide) == 2 * ABI_LINE, "");
+
+/*
+ * A leg of an ICE session is a wide row (command.h, struct cmd_leg). As one that media goes to: the
+ * first line; key.ip and key.port are the peer, `counts` what went to it. As one that media comes
+ * from: the second.
+ */
+struct row_leg {
+	struct row row;
+	struct row_counts from;       /* by its owner, as `counts` */
+	struct row_counts from_other; /* by the other workers, atomically */
+	_Atomic uint32_t heard_s;     /* of the last check of the peer that a worker answered; 0 */
+	uint16_t next_relay;          /* id; where media goes, if that is one leg */
+	uint16_t next_port;           /* network order; 0: none, or several */
+	_Atomic uint8_t from_owner;   /* 0xFF nobody */
+	uint8_t reserved[23];
+};
+static_assert(sizeof(struct row_leg) == sizeof(struct row_wide), "");
