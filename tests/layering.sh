@@ -2,7 +2,7 @@
 # Dependencies point inward only:
 #   include/ and control/ never see DPDK; data plane and control never see each other;
 #   the generator sees the data plane's library and never control, and neither sees it;
-#   include/wire sees nothing but itself, include/addr.h and the C library.
+#   include/wire sees nothing but itself, include/addr.h, include/crypto.h and the C library.
 # The second check is of this script: each rule has to find the breach that is put before it.
 set -eu
 root=${1:-$(cd "$(dirname "$0")/.." && pwd)}

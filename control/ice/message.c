@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "control/ice/parts.h"
+#include "wire/check.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"
 
@@ -18,17 +19,7 @@ static void sign(struct stun_builder *b, const struct credentials *c)
 bool message_verify(const struct stun_msg *m, const struct stun_marks *marks,
                     const struct credentials *c)
 {
-	uint8_t mac[CRYPTO_SHA1_LEN];
-
-	if (!c->set || !marks->integrity.value ||
-	    !stun_integrity_len_ok(STUN_MESSAGE_INTEGRITY, marks->integrity.len))
-		return false;
-	const struct stun_integrity in = stun_integrity_locate(m, &marks->integrity);
-	const struct crypto_piece pieces[] = { { in.head, sizeof(in.head) },
-		                               { in.rest, in.rest_len } };
-
-	crypto_hmac_sha1(&c->key, pieces, 2, mac);
-	return crypto_equal(mac, in.mac, sizeof(mac));
+	return c->set && check_verify(m, marks, &c->key);
 }
 
 /* ICE-115, ICE-182. */
@@ -59,22 +50,20 @@ size_t message_check(const struct generation *g, const struct transaction *t, ui
 size_t message_answer(const struct ice_agent *a, const struct answer *w, uint8_t *out, size_t cap)
 {
 	const struct stream *const s = &a->stream[w->stream];
+	const struct credentials *const mine = w->old ? &s->before.mine : &s->now.mine;
 	struct stun_builder b;
 
-	stun_begin(&b, out, cap, stun_type(STUN_BINDING, w->code ? STUN_ERROR : STUN_SUCCESS),
-	           w->txid);
-	if (w->code) {
-		stun_put_error(&b, w->code, stun_reason(w->code));
-		if (w->code == 420) {
-			struct stun_unknown u = { .type = { w->unknown }, .listed = 1 };
+	if (!w->code)
+		return check_answer(w->txid, &w->to, &mine->key, out);
+	stun_begin(&b, out, cap, stun_type(STUN_BINDING, STUN_ERROR), w->txid);
+	stun_put_error(&b, w->code, stun_reason(w->code));
+	if (w->code == 420) {
+		struct stun_unknown u = { .type = { w->unknown }, .listed = 1 };
 
-			stun_put_unknown(&b, &u);
-		}
-	} else {
-		stun_put_xor_addr(&b, STUN_XOR_MAPPED_ADDRESS, &w->to);
+		stun_put_unknown(&b, &u);
 	}
 	if (!w->bare)
-		sign(&b, w->old ? &s->before.mine : &s->now.mine);
+		sign(&b, mine);
 	stun_put_fingerprint(&b);
 	return stun_finish(&b);
 }

@@ -1,131 +1,72 @@
 /* A check of the peer: answered at once, then learned from (ICE-134 to ICE-140, ICE-162, ICE-163).
  */
 #include "control/ice/parts.h"
-#include "wire/crc.h"
+#include "wire/check.h"
 
-/* What a check may carry that must be understood. */
-#define CHECK_KNOWN                                                          \
-	(STUN_BIT(STUN_USERNAME) | STUN_BIT(STUN_MESSAGE_INTEGRITY) |        \
-	 STUN_BIT(STUN_MESSAGE_INTEGRITY_SHA256) | STUN_BIT(STUN_PRIORITY) | \
-	 STUN_BIT(STUN_USE_CANDIDATE))
-
-struct check {
+struct request {
 	struct via via;
 	struct endpoint from;
-	const struct stun_msg *m;
-	struct stun_marks marks;
+	struct check c;
 	unsigned stream, component;
-	bool old;              /* of the generation before */
-	const uint8_t *theirs; /* what the peer calls itself */
-	size_t theirs_len;
-	bool has_priority, use_candidate, has_controlling, has_controlled;
-	uint32_t priority;
-	uint16_t unknown; /* an attribute that had to be understood */
-	uint64_t tie;
+	bool old; /* of the generation before */
 };
 
-static void answer(struct ice_agent *a, const struct check *c, unsigned code, bool bare)
+static void answer(struct ice_agent *a, const struct request *q, unsigned code)
 {
-	struct answer w = { .via = c->via,
-		            .to = c->from,
+	struct answer w = { .via = q->via,
+		            .to = q->from,
 		            .code = (uint16_t)code,
-		            .unknown = c->unknown,
-		            .stream = (uint8_t)c->stream,
-		            .old = c->old,
-		            .bare = bare };
+		            .unknown = q->c.unknown,
+		            .stream = (uint8_t)q->stream,
+		            .old = q->old,
+		            .bare = !q->c.verified };
 
 	if (a->n_answers == ANSWERS_MAX) {
-		trace_drop(a, c->via.base, &c->from, "answers_full");
+		trace_drop(a, q->via.base, &q->from, "answers_full");
 		return;
 	}
-	memcpy(w.txid, c->m->txid, sizeof(w.txid));
+	memcpy(w.txid, q->c.msg->txid, sizeof(w.txid));
 	a->answer[a->n_answers++] = w;
 }
 
-/* USERNAME is "ours:theirs"; which of our generations is meant? false: none. */
-static bool find_generation(const struct ice_agent *a, struct check *c,
-                            const struct stun_attr *name)
+static bool is_for(const struct credentials *mine, const struct check *c)
 {
-	const struct stream *const s = &a->stream[c->stream];
-	const uint8_t *const colon = memchr(name->value, ':', name->len);
-	const size_t len = colon ? (size_t)(colon - name->value) : 0;
-
-	if (!colon)
-		return false;
-	c->theirs = colon + 1;
-	c->theirs_len = name->len - len - 1;
-	if (strlen(s->now.mine.ufrag) == len && memcmp(s->now.mine.ufrag, name->value, len) == 0)
-		return true;
-	c->old = true;
-	return s->has_before && strlen(s->before.mine.ufrag) == len &&
-	       memcmp(s->before.mine.ufrag, name->value, len) == 0;
+	return check_is_for(c, mine->ufrag, strlen(mine->ufrag));
 }
 
-static uint64_t tie_of(const struct stun_attr *attr)
+/* 0, or the code of the refusal. Which of our generations is meant? */
+static unsigned judge(const struct ice_agent *a, struct request *q)
 {
-	return (uint64_t)be32_load(attr->value) << 32 | be32_load(attr->value + 4);
-}
+	const struct stream *const s = &a->stream[q->stream];
+	const struct crypto_hmac_sha1 *key = NULL;
+	unsigned code;
 
-static void read(struct check *c)
-{
-	struct stun_iter it = stun_attrs(c->m);
-	struct stun_attr attr;
-
-	while (stun_next_counted(&it, &attr)) {
-		if (attr.type == STUN_PRIORITY && !c->has_priority)
-			c->has_priority = stun_u32(&attr, &c->priority);
-		else if (attr.type == STUN_USE_CANDIDATE)
-			c->use_candidate = true;
-		else if (attr.type == STUN_ICE_CONTROLLING && attr.len == 8) {
-			c->has_controlling = true;
-			c->tie = tie_of(&attr);
-		} else if (attr.type == STUN_ICE_CONTROLLED && attr.len == 8) {
-			c->has_controlled = true;
-			c->tie = tie_of(&attr);
-		}
+	if (is_for(&s->now.mine, &q->c)) {
+		key = &s->now.mine.key;
+	} else if (s->has_before && is_for(&s->before.mine, &q->c)) {
+		q->old = true;
+		key = &s->before.mine.key;
 	}
-}
-
-/* 0, or the code of the refusal; *bare: we do not know who asks. */
-static unsigned judge(struct ice_agent *a, struct check *c, bool *bare)
-{
-	const struct stream *const s = &a->stream[c->stream];
-	struct stun_unknown unknown = { .any = false };
-	struct stun_attr name;
-
-	*bare = true;
-	if (!stun_find(c->m, STUN_USERNAME, &name) || !c->marks.integrity.value)
-		return 400;
-	if (!find_generation(a, c, &name) ||
-	    !message_verify(c->m, &c->marks, c->old ? &s->before.mine : &s->now.mine))
-		return 401;
-	*bare = false;
-	if (stun_unknown(c->m, CHECK_KNOWN, &unknown)) {
-		c->unknown = unknown.type[0];
-		return 420;
-	}
-	read(c);
-	if (c->has_controlling && c->has_controlled)
-		return 400; /* ICE-089 */
-	if (!c->has_priority && !a->c.lite)
+	code = check_judge(&q->c, key);
+	if (code == 0 && !q->c.has_priority && !a->c.lite)
 		return 400; /* ICE-137 */
-	return 0;
+	return code;
 }
 
 /* ICE-084, ICE-085, ICE-091. true: the peer has to give way. */
-static bool repair(struct ice_agent *a, const struct check *c)
+static bool repair(struct ice_agent *a, const struct request *q)
 {
 	if (a->c.lite) {
-		if (c->has_controlled && !a->controlling && !a->their_lite)
+		if (q->c.has_controlled && !a->controlling && !a->their_lite)
 			return true;
 		return false;
 	}
-	if (a->controlling && c->has_controlling) {
-		if (a->tie >= c->tie)
+	if (a->controlling && q->c.has_controlling) {
+		if (a->tie >= q->c.tie)
 			return true;
 		role_switch(a, false, false, "request");
-	} else if (!a->controlling && c->has_controlled) {
-		if (a->tie < c->tie)
+	} else if (!a->controlling && q->c.has_controlled) {
+		if (a->tie < q->c.tie)
 			return true;
 		role_switch(a, true, false, "request");
 	}
@@ -218,75 +159,75 @@ void request_replay_early(struct ice_agent *a, unsigned stream)
 }
 
 /* ICE-163: the peer decides, this agent only follows. */
-static void follow(struct ice_agent *a, const struct check *c, int local)
+static void follow(struct ice_agent *a, const struct request *q, int local)
 {
-	struct stream *const s = &a->stream[c->stream];
-	int remote = remote_at(s, c->component, ICE_UDP, &c->from), i;
+	struct stream *const s = &a->stream[q->stream];
+	int remote = remote_at(s, q->component, ICE_UDP, &q->from), i;
 
-	i = pair_find(a, c->stream, c->via, c->component, &c->from);
-	if (i == NONE && !c->use_candidate)
+	i = pair_find(a, q->stream, q->via, q->component, &q->from);
+	if (i == NONE && !q->c.use_candidate)
 		return;
 	if (remote == NONE)
-		remote = remote_learn(a, c->stream, c->component, &c->from,
-		                      c->has_priority && c->priority ? c->priority : 1);
+		remote = remote_learn(a, q->stream, q->component, &q->from,
+		                      q->c.has_priority && q->c.priority ? q->c.priority : 1);
 	if (i == NONE && remote != NONE)
-		i = pair_add(a, c->stream, local, remote, true, "followed");
+		i = pair_add(a, q->stream, local, remote, true, "followed");
 	if (i == NONE)
 		return;
 	a->pair[i].heard = true;
-	if (!c->use_candidate)
+	if (!q->c.use_candidate)
 		return;
 	pair_state(a, i, ICE_SUCCEEDED, "followed");
 	a->pair[i].valid_pair = i;
-	if (s->done[c->component - 1]) {
-		renominate(a, c->stream, c->component, i);
+	if (s->done[q->component - 1]) {
+		renominate(a, q->stream, q->component, i);
 		return;
 	}
 	conclude_valid(a, i);
 	conclude_nominated(a, i);
 }
 
-static void accept(struct ice_agent *a, const struct check *c, int local)
+static void accept(struct ice_agent *a, const struct request *q, int local)
 {
-	struct stream *const s = &a->stream[c->stream];
+	struct stream *const s = &a->stream[q->stream];
 	const struct credentials *const theirs = &s->now.theirs;
 
 	if (a->c.lite) {
-		follow(a, c, local);
+		follow(a, q, local);
 		return;
 	}
 	if (!theirs->set) { /* ICE-136 */
 		if (s->n_early < EARLY_MAX)
 			s->early[s->n_early++] =
-				(struct early){ local, c->from, c->priority, c->use_candidate };
+				(struct early){ local, q->from, q->c.priority, q->c.use_candidate };
 		return;
 	}
-	if (c->theirs_len != strlen(theirs->ufrag) ||
-	    memcmp(c->theirs, theirs->ufrag, c->theirs_len) != 0) {
-		trace_drop(a, c->via.base, &c->from, "other_ufrag"); /* ICE-140 */
+	if (q->c.theirs_len != strlen(theirs->ufrag) ||
+	    memcmp(q->c.theirs, theirs->ufrag, q->c.theirs_len) != 0) {
+		trace_drop(a, q->via.base, &q->from, "other_ufrag"); /* ICE-140 */
 		return;
 	}
-	learn(a, c->stream, local, &c->from, c->priority, c->use_candidate);
+	learn(a, q->stream, local, &q->from, q->c.priority, q->c.use_candidate);
 }
 
-static void trace_rx(struct ice_agent *a, const struct check *c, int local)
+static void trace_rx(struct ice_agent *a, const struct request *q, int local)
 {
 	struct ice_trace_record r = {
 		.event = ICE_TRACE_RX,
-		.stream = (uint8_t)c->stream,
-		.component = (uint8_t)c->component,
+		.stream = (uint8_t)q->stream,
+		.component = (uint8_t)q->component,
 		.base = a->local[local].base,
-		.peer = c->from,
+		.peer = q->from,
 		.cls = STUN_REQUEST,
 		.method = STUN_BINDING,
 		.verified = true,
-		.controlling = c->has_controlling,
-		.use_candidate = c->use_candidate,
-		.tie = c->tie,
-		.priority = c->priority,
+		.controlling = q->c.has_controlling,
+		.use_candidate = q->c.use_candidate,
+		.tie = q->c.tie,
+		.priority = q->c.priority,
 	};
 
-	memcpy(r.txid, c->m->txid, sizeof(r.txid));
+	memcpy(r.txid, q->c.msg->txid, sizeof(r.txid));
 	trace_put(a, &r);
 }
 
@@ -294,34 +235,32 @@ enum ice_input request_take(struct ice_agent *a, struct via via, const struct en
                             const struct stun_msg *m)
 {
 	const struct ice_base *const b = &a->base[via.base].b;
-	struct check c = {
-		.via = via, .from = *from, .m = m, .stream = b->stream, .component = b->component
+	struct request q = {
+		.via = via, .from = *from, .stream = b->stream, .component = b->component
 	};
 	unsigned code;
-	bool bare;
 
-	if (!stun_scan(m, &c.marks) ||
-	    stun_fingerprint_check(m, &c.marks) != STUN_FINGERPRINT_RIGHT) {
+	if (!check_read(m, &q.c)) {
 		trace_drop(a, via.base, from, "no_fingerprint");
 		return ICE_DROPPED;
 	}
-	const int local = local_of_via(a, c.stream, via, addr_family(&from->addr));
+	const int local = local_of_via(a, q.stream, via, addr_family(&from->addr));
 
 	if (local == NONE) {
 		trace_drop(a, via.base, from, "no_candidate");
 		return ICE_DROPPED;
 	}
-	code = judge(a, &c, &bare);
+	code = judge(a, &q);
 	if (code == 0)
-		trace_rx(a, &c, local);
-	if (code == 0 && !c.old && repair(a, &c))
+		trace_rx(a, &q, local);
+	if (code == 0 && !q.old && repair(a, &q))
 		code = 487;
-	answer(a, &c, code, bare);
+	answer(a, &q, code);
 	if (code) {
 		trace_drop(a, via.base, from, code == 487 ? "conflict" : "refused");
 		return ICE_TAKEN;
 	}
-	if (!c.old)
-		accept(a, &c, local);
+	if (!q.old)
+		accept(a, &q, local);
 	return ICE_TAKEN;
 }
