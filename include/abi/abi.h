@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define ABI_MAGIC UINT64_C(0x5455524E50494B45) /* "TURNPIKE" */
-enum { ABI_MAJOR = 1, ABI_MINOR = 1, ABI_LINE = 64 };
+enum { ABI_MAJOR = 2, ABI_MINOR = 0, ABI_LINE = 64 };
 
 /*
  * A counter's owner adds to it: others see it whole, before or after. A relaxed load and store, in

@@ -451,7 +451,7 @@ static void test_liars(void)
 	h.major = 9;
 	h.minor = 4;
 	CHECK(lie(&r, &h, &good.fd, 1, text), "another version");
-	CHECK(strstr(text, "9.4") && strstr(text, "1.0"), text);
+	CHECK(strstr(text, "9.4") && strstr(text, "2.0"), text);
 	h = right;
 	h.magic++;
 	CHECK(lie(&r, &h, &good.fd, 1, text) && strstr(text, "magic"), text);
@@ -537,7 +537,7 @@ static void test_timeout(void)
 	h.minor = 6;
 	hello_send(second, &h, NULL, 0);
 	CHECK(join_link_poll(&l, 0) == LINK_REFUSED && strstr(l.reason, "5.6") &&
-	              strstr(l.reason, "1.0"),
+	              strstr(l.reason, "2.0"),
 	      l.reason);
 	join_link_close(&l);
 	close(first);
