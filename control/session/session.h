@@ -29,7 +29,7 @@
 enum {
 	SESSION_LEGS_MAX = LEG_TO_MAX + 1,
 	SESSION_NAME_MAX = 64,
-	SESSION_ADDRESSES_MAX = 8, /* relayed addresses of a leg */
+	SESSION_ADDRESSES_MAX = 2, /* relayed addresses of a leg: one of a family */
 	SESSION_DESCRIPTION_MAX = 16384,
 };
 
@@ -53,10 +53,12 @@ struct session_world {
 	void (*release_port)(void *arg, const struct addr *relay, uint16_t port);
 	/* `n` wide rows more (less, if negative). false: the data plane has not so many. */
 	bool (*rows)(void *arg, int n);
+	/* Would commands of so many octets in all be taken now, 32 more for each? */
+	bool (*room)(void *arg, uint32_t octets);
 	/* Room for a command's octets; NULL: no data plane, or the queue is full for now. */
 	void *(*command)(void *arg, enum cmd_kind kind, uint32_t octets);
 	/* A remote candidate may be an address of this policy only (ICE-216, peers.allow). */
-	bool (*peer_allowed)(void *arg, const struct addr *peer);
+	bool (*peer_allowed)(void *arg, const struct endpoint *peer);
 	/* What the rows of a leg show: live. false: no such row. */
 	bool (*counts)(void *arg, uint32_t row, struct session_counts *out);
 	void (*random)(void *arg, void *out, size_t n);
@@ -89,7 +91,8 @@ void session_on_ice(struct session_server *srv, const struct punt *p, const uint
 #define SESSION_TAG 8
 void session_on_row(struct session_server *srv, const struct punt_row *ev, uint64_t now_ms);
 void session_on_hangup(struct session_server *srv, uint64_t now_ms);
-/* Names every leg again, between the sync's begin and its end. true: all are named; false: call
+/* Names every leg again, between the sync's begin and its end: call session_sync() behind
+ * turn_sync(), and give session_sync_step() to turn_set_also(). true: all are named; false: call
  * again when commands were taken. */
 void session_sync(struct session_server *srv, uint64_t now_ms);
 bool session_sync_step(struct session_server *srv, uint64_t now_ms);
@@ -172,6 +175,8 @@ bool session_find(struct session_server *srv, uint64_t id, struct session_info *
 bool session_leg(struct session_server *srv, uint64_t id, unsigned leg,
                  struct session_leg_info *out);
 unsigned session_count(const struct session_server *srv, unsigned *legs);
+/* Deleted ones that wait for the last counts of their rows. */
+unsigned session_ending(const struct session_server *srv);
 
 /* --- what happened, for whoever listens --- */
 

@@ -40,6 +40,17 @@ bool action_room(const struct turn_server *srv)
 	return srv->n_queued < TURN_BACKLOG_MAX && room(srv) > 2 * srv->queue_burst;
 }
 
+/* Whoever asks for all of them first gets each: the second bound is the lower one. */
+bool action_room_for(const struct turn_server *srv, uint32_t octets)
+{
+	return action_room(srv) && room(srv) > 2 * srv->queue_burst + octets;
+}
+
+bool action_room_small(const struct turn_server *srv, uint32_t octets)
+{
+	return room(srv) > srv->queue_burst + 2 * entry_octets(octets);
+}
+
 static struct turn_action *at(const struct turn_server *srv, uint64_t position)
 {
 	return (struct turn_action *)(void *)(srv->queue + (position & (srv->queue_size - 1)));

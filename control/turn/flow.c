@@ -374,6 +374,8 @@ bool turn_sync_step(struct turn_server *srv, uint64_t now_ms)
 	}
 	if (srv->sync_cursor == NONE)
 		return true;
+	if (srv->also != NULL && !srv->also(srv->also_arg, now_ms))
+		return false;
 	if (!action_room(srv))
 		return false;
 	srv->sync_cursor = NONE;

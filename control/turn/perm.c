@@ -70,6 +70,14 @@ int perm_judge(struct turn_server *srv, const struct alloc *a, const struct endp
 	return STUN_FORBIDDEN;
 }
 
+bool perm_allowed(const struct turn_server *srv, const struct endpoint *peer)
+{
+	const enum own own = own_address(srv, peer);
+
+	return own == OWN_RELAY ||
+	       (own == OWN_NOT && policy_check(&srv->policy, &peer->addr) == POLICY_OK);
+}
+
 /* The request's addresses, each once. 0: none, or one is malformed. */
 static unsigned read_addresses(const struct request *r, struct endpoint *out,
                                bool mapped[ADDRESSES_MAX])

@@ -14,6 +14,9 @@
 int perm_judge(struct turn_server *srv, const struct alloc *a,
                const struct endpoint *peer) MUST_CHECK;
 
+/* The same question for no allocation in particular; nothing is counted or told. */
+bool perm_allowed(const struct turn_server *srv, const struct endpoint *peer);
+
 int perm_on_create(struct turn_server *srv, struct request *r, struct stun_builder *b) MUST_CHECK;
 
 /* In strict mode channels follow their permission: tells the data plane. */

@@ -9,6 +9,7 @@
  *   record.c   what the store holds                  restore.c reading it back
  *   template.c answers of the workers, nonce keys    list.c    what operators see
  *   server.c   life of the server, its configuration check.c   invariants, for tests
+ *   share.c    what ICE sessions share with it
  *
  * Everything is an element of a fixed pool, named by its number; NONE is no element. Times of
  * allocations, permissions and channels are whole seconds of CLOCK_MONOTONIC, rounded up, in
@@ -289,6 +290,9 @@ struct turn_server {
 		uint32_t at;
 	} hints[LIST_HINTS]; /* what turn_list() gave out last */
 	unsigned next_hint;
+
+	turn_also *also;
+	void *also_arg;
 
 	uint64_t stats[TURN_STAT_COUNT];
 };

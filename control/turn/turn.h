@@ -203,6 +203,30 @@ bool turn_user_list(struct turn_server *srv, unsigned i, struct turn_user_info *
 bool turn_credential(const struct config *cfg, const char *user, uint32_t ttl_s, uint32_t wall_s,
                      char *username, size_t username_cap, char password[32]);
 
+/*
+ * What ICE sessions (session.h) share with allocations. Ports come from the same pool and rest as
+ * long; rows are counted against the same capacity; commands stand in the same queue, in order.
+ */
+/* A relayed port of that address, 0: none left. The second: that very one, when state is restored.
+ */
+uint16_t turn_port_take(struct turn_server *srv, const struct addr *relay);
+bool turn_port_take_this(struct turn_server *srv, const struct addr *relay, uint16_t port);
+void turn_port_release(struct turn_server *srv, const struct addr *relay, uint16_t port);
+/* `n` rows more; less, if negative. false: the data plane has not so many. */
+bool turn_rows(struct turn_server *srv, int n);
+/* A joined data plane, and room for commands of so many octets in all, 32 more for each. */
+bool turn_room(const struct turn_server *srv, uint32_t octets);
+/* The body of a new command, to be filled (8-aligned); NULL: no data plane, or no room. */
+void *turn_command(struct turn_server *srv, enum cmd_kind kind, uint32_t octets);
+/* May the relay talk to it? As for permissions; nothing is counted. */
+bool turn_peer_allowed(const struct turn_server *srv, const struct endpoint *peer);
+/*
+ * What else a sync has to name before its end: turn_sync_step() asks until it says true. Ask
+ * turn_sync() first, then whoever names more begins.
+ */
+typedef bool turn_also(void *arg, uint64_t now_ms);
+void turn_set_also(struct turn_server *srv, turn_also *also, void *arg);
+
 /* Counters of the engine: requests by method, answers by code, refusals. One list, see
  * turn_stats.h. */
 struct turn_stat_name {
