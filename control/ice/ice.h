@@ -202,6 +202,12 @@ struct ice_datagram {
 bool ice_send(struct ice_agent *a, uint64_t now_ms, unsigned stream, unsigned component,
               const void *octets, size_t len, struct ice_datagram *out);
 
+/*
+ * Until when the peer consents to data, if nothing more is heard of it: for whoever sends the data
+ * in the agent's place. 0: nothing may be sent now; UINT64_MAX: nothing ends it.
+ */
+uint64_t ice_send_until_ms(struct ice_agent *a, unsigned stream, unsigned component);
+
 enum ice_event_kind {
 	ICE_EVENT_SEND,      /* datagram is to be sent */
 	ICE_EVENT_CANDIDATE, /* a local one, to be trickled: stream, candidate */

@@ -289,6 +289,15 @@ struct path *path_for_data(struct ice_agent *a, unsigned stream, unsigned compon
 	return old->live && !old->lost ? old : NULL;
 }
 
+uint64_t ice_send_until_ms(struct ice_agent *a, unsigned stream, unsigned component)
+{
+	const struct path *const p = path_for_data(a, stream, component);
+
+	if (!p || a->state == ICE_CLOSED)
+		return 0;
+	return asks(a) ? p->consent_ms + CONSENT_LOST_MS : UINT64_MAX;
+}
+
 /* ICE-191: whoever has shown that it is the peer. */
 bool path_known(const struct ice_agent *a, unsigned stream, struct via via,
                 const struct endpoint *from)
