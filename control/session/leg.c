@@ -231,11 +231,15 @@ struct session_counts leg_counts(const struct session_server *srv, const struct 
 	return sum;
 }
 
+/*
+ * While something is to be decided the agent sees every check: a full one learns from all of them,
+ * and during a restart the peer nominates anew from where it is already.
+ */
 static bool answers(const struct leg *l)
 {
 	const enum ice_state state = ice_state(l->agent, NULL);
 
-	return !l->full || state == ICE_COMPLETED || state == ICE_DISCONNECTED;
+	return state == ICE_COMPLETED || state == ICE_DISCONNECTED || (!l->full && !l->peer.port);
 }
 
 /* The peer of the selected pair, or of the one before while a restart is under way. */

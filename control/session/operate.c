@@ -9,10 +9,11 @@
 static enum session_result refuse(struct session_server *srv, enum session_result r,
                                   const char *text, char why[128])
 {
-	session_stat(srv, r == SESSION_BAD          ? SESSION_STAT_REFUSED_BAD
-	                  : r == SESSION_STALE      ? SESSION_STAT_REFUSED_STALE
-	                  : r == SESSION_NO_ADDRESS ? SESSION_STAT_REFUSED_ADDRESS
-	                                            : SESSION_STAT_REFUSED_FULL);
+	session_stat(srv, r == SESSION_BAD             ? SESSION_STAT_REFUSED_BAD
+	                  : r == SESSION_STALE         ? SESSION_STAT_REFUSED_STALE
+	                  : r == SESSION_NO_ADDRESS    ? SESSION_STAT_REFUSED_ADDRESS
+	                  : r == SESSION_NO_DATA_PLANE ? SESSION_STAT_REFUSED_ALONE
+	                                               : SESSION_STAT_REFUSED_FULL);
 	snprintf(why, 128, "%s", text);
 	return r;
 }
@@ -326,14 +327,13 @@ enum session_result session_restart(struct session_server *srv, uint64_t id, uns
                                     uint64_t now_ms)
 {
 	const uint32_t n = list_leg(srv, id, leg);
+	char why[128];
 
 	life_now(srv, now_ms);
 	if (n == NONE)
 		return SESSION_UNKNOWN;
-	if (!row_room(srv, srv->sessions[srv->legs[n].session].n_legs)) {
-		session_stat(srv, SESSION_STAT_REFUSED_FULL);
-		return srv->connected ? SESSION_FULL : SESSION_NO_DATA_PLANE;
-	}
+	if (!row_room(srv, srv->sessions[srv->legs[n].session].n_legs))
+		return refuse(srv, srv->connected ? SESSION_FULL : SESSION_NO_DATA_PLANE, "", why);
 	srv->legs[n].has_remote = false;
 	ice_restart(srv->legs[n].agent, srv->now_ms);
 	leg_run(srv, n);

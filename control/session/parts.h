@@ -42,7 +42,8 @@ struct base {
 	uint8_t n_leaving;       /* rows of former peers whose end is not acknowledged */
 	uint32_t gen, gen_first; /* of the tag; a set with another peer has a new one */
 	uint32_t row, old_row;
-	struct endpoint peer; /* the data plane has; port 0: none */
+	struct endpoint peer;     /* the data plane has; port 0: none */
+	struct endpoint old_peer; /* had before, for the case that it refuses */
 };
 
 /* A source that had a good check (ICE-191). */

@@ -94,6 +94,7 @@ static void change_peer(struct session_server *srv, struct leg *l, unsigned base
 
 	if (endpoint_equal(&peer, &b->peer))
 		return;
+	b->old_peer = b->peer;
 	b->peer = peer;
 	if (b->state != BASE_SET)
 		return;
@@ -249,6 +250,13 @@ static void book(struct leg *l, const struct session_counts *c)
 		l->booked.heard_s = c->heard_s;
 }
 
+static void left(struct base *b)
+{
+	if (b->n_leaving > 0)
+		b->n_leaving--;
+	b->old_row = ROW_NONE;
+}
+
 static void gone(struct session_server *srv, uint32_t n, unsigned base, const struct punt_row *ev)
 {
 	const struct session_counts final = { .to_packets = ev->packets,
@@ -260,9 +268,7 @@ static void gone(struct session_server *srv, uint32_t n, unsigned base, const st
 
 	if ((uint32_t)ev->tag != b->gen) { /* of a former peer */
 		book(l, &final);
-		if (b->n_leaving > 0)
-			b->n_leaving--;
-		b->old_row = ROW_NONE;
+		left(b);
 		return;
 	}
 	if (b->state != BASE_DELETING) {
@@ -272,6 +278,25 @@ static void gone(struct session_server *srv, uint32_t n, unsigned base, const st
 	book(l, &final);
 	off(srv, l, base);
 	done(srv, n);
+}
+
+static void set_done(struct base *b, const struct punt_row *ev)
+{
+	if ((uint32_t)ev->tag != b->gen || b->state != BASE_SET)
+		return;
+	b->row = ev->row;
+	if (b->row == b->old_row) /* the same one, with a peer now */
+		left(b);
+}
+
+/* All is as before the set. */
+static void set_undone(struct base *b, const struct punt_row *ev)
+{
+	if ((uint32_t)ev->tag != b->gen || b->n_leaving == 0)
+		return;
+	b->peer = b->old_peer;
+	b->row = b->old_row;
+	left(b);
 }
 
 /* The peer is none it may have, as the data plane sees it, or the port is not its. */
@@ -306,18 +331,16 @@ void session_on_row(struct session_server *srv, const struct punt_row *ev, uint6
 	struct base *const b = &srv->legs[n].base[base];
 
 	switch (ev->status) {
-	case ROW_OK:
-		if (gen == b->gen && b->state == BASE_SET)
-			b->row = ev->row;
-		break;
+	case ROW_OK: set_done(b, ev); break;
 	case ROW_DELETED:
 	case ROW_UNKNOWN: gone(srv, n, base, ev); break;
 	case ROW_FULL:
 		session_stat(srv, SESSION_STAT_ROW_FULL);
+		set_undone(b, ev);
 		b->full = true;
 		timer_set(srv->timers, srv->setup.legs_max + n, srv->now_ms + RETRY_MS);
 		break;
-	default: refused(srv, n, base);
+	default: set_undone(b, ev); refused(srv, n, base);
 	}
 	row_flush(srv);
 }

@@ -8,6 +8,7 @@
 	X(ENDED, "session_ended", "ICE sessions ended")                                            \
 	X(LEGS, "session_legs", "legs made")                                                       \
 	X(REFUSED_FULL, "session_refused_full", "calls refused: legs, ports, rows, store or queue") \
+	X(REFUSED_ALONE, "session_refused_alone", "calls refused: no data plane is joined")        \
 	X(REFUSED_ADDRESS, "session_refused_address", "calls refused: no relayed address")         \
 	X(REFUSED_BAD, "session_refused_bad", "descriptions and candidates refused")               \
 	X(REFUSED_STALE, "session_refused_stale", "candidates of another generation")              \
