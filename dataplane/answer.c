@@ -10,7 +10,7 @@
 #include "dataplane/datagram.h"
 #include "dataplane/limit.h"
 #include "dataplane/punt.h"
-#include "dataplane/rewrite.h"
+#include "dataplane/reply.h"
 #include "nonce.h"
 #include "wire/checksum.h"
 #include "wire/crc.h"
@@ -76,71 +76,13 @@ static bool within(const struct question *q, uint32_t stun, unsigned tenths)
 	return (ip_len(q) + DATAGRAM_UDP + stun) * 10 <= q->in * tenths;
 }
 
-static void swap(uint8_t *a, uint8_t *b, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		const uint8_t t = a[i];
-
-		a[i] = b[i];
-		b[i] = t;
-	}
-}
-
-static void turn_ip(const struct question *q, uint16_t udp_len)
-{
-	uint8_t *ip = q->ip;
-
-	if (q->p->family == 4) {
-		swap(ip + 12, ip + 16, 4);
-		be16_store(ip + 2, (uint16_t)(DATAGRAM_IP4 + udp_len));
-		worker_random(q->w, ip + 4, 2);
-		be16_store(ip + 6, 0);
-		ip[1] &= 0xFC; /* DSCP as it came, not ECN */
-		ip[8] = DATAGRAM_TTL;
-		csum_store(ip + 10, 0);
-		csum_store(ip + 10, csum_finish(csum_add(0, ip, DATAGRAM_IP4)));
-		return;
-	}
-	swap(ip + 8, ip + 24, 16);
-	/* From the listener to the client, as of the data that may follow (TURN-137). */
-	const struct endpoint *listener = &q->w->dp->local->listener[q->p->local].at;
-	const struct leg leg = { .src = listener->addr.ip,
-		                 .dst = q->client.addr.ip,
-		                 .sport = htons(listener->port),
-		                 .dport = htons(q->client.port) };
-
-	be32_store(ip, (be32_load(ip) & 0x0FC00000) | UINT32_C(6) << 28 |
-	                       rewrite_flow_label(q->w->secret, &leg));
-	be16_store(ip + 4, udp_len);
-	ip[7] = DATAGRAM_TTL;
-}
-
-/* The frame goes back with `len` octets of STUN, which stand in `body` or already in place. */
+/* The frame goes back with `len` octets of STUN. */
 static enum stat_id reply(const struct question *q, const uint8_t *body, uint32_t len,
                           enum stat_id outcome)
 {
-	const bool is4 = q->p->family == 4;
-	const uint32_t frame = (uint32_t)(q->payload - rte_pktmbuf_mtod(q->m, uint8_t *)) + len;
-	const uint16_t udp_len = (uint16_t)(DATAGRAM_UDP + len);
-
-	if (frame > q->m->data_len) {
-		if (rte_pktmbuf_append(q->m, (uint16_t)(frame - q->m->data_len)) == NULL)
-			return STAT_NO_MBUF;
-	} else {
-		rte_pktmbuf_trim(q->m, (uint16_t)(q->m->data_len - frame));
-	}
-	memcpy(q->payload, body, len);
-	uint8_t *eth = rte_pktmbuf_mtod(q->m, uint8_t *);
-
-	swap(eth, eth + 6, 6);
-	turn_ip(q, udp_len);
-	swap(q->udp, q->udp + 2, 2);
-	be16_store(q->udp + 4, udp_len);
-	csum_store(q->udp + 6, 0);
-	csum_store(q->udp + 6, csum_udp(q->ip + (is4 ? 12 : 8), q->ip + (is4 ? 16 : 24),
-	                                is4 ? 4 : 16, q->udp, udp_len));
+	if (!reply_in_place(q->w, q->port, q->m, q->p, body, len))
+		return STAT_NO_MBUF;
 	stat_add(q->w->stats, outcome, 1);
-	worker_send(q->w, q->port->index, q->m);
 	return STAT_COUNT;
 }
 
@@ -302,8 +244,8 @@ static enum stat_id turn(const struct question *q)
 	};
 
 	memcpy(head.remote_ip, q->client.addr.ip, 16);
-	const enum stat_id outcome =
-		punt_request(q->w, q->port, &head, q->msg.octets, (uint32_t)stun_len(&q->msg));
+	const enum stat_id outcome = punt_message(q->w, q->port, PUNT_REQUEST, &head, q->msg.octets,
+	                                          (uint32_t)stun_len(&q->msg));
 
 	if (outcome != STAT_PUNTED)
 		return outcome;
@@ -313,20 +255,6 @@ static enum stat_id turn(const struct question *q)
 }
 
 /* --- what came --- */
-
-/* DEMUX-009: what is answered or punted must be right. No checksum is right over IPv4. */
-static bool checksum_right(const struct question *q)
-{
-	const bool is4 = q->p->family == 4;
-
-	if (q->port->rx_checksum &&
-	    (q->m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
-		return true;
-	if (csum_load(q->udp + 6) == 0)
-		return is4;
-	return csum_udp_right(q->ip + (is4 ? 12 : 8), q->ip + (is4 ? 16 : 24), is4 ? 4 : 16, q->udp,
-	                      be16_load(q->udp + 4));
-}
 
 static void locate(struct question *q)
 {
@@ -362,7 +290,7 @@ static enum stat_id judge(struct question *q)
 
 	if (cls == STUN_SUCCESS || cls == STUN_ERROR)
 		return STAT_STUN_RESPONSE;
-	if (!checksum_right(q))
+	if (!reply_sum_right(q->port, q->m, q->p))
 		return STAT_UDP_CHECKSUM;
 	switch (q->msg.type) {
 	case STUN_BINDING: return binding(q);

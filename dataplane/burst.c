@@ -8,7 +8,7 @@
 #include "dataplane/burst.h"
 
 #include "dataplane/answer.h"
-#include "dataplane/burst_out.h"
+#include "dataplane/burst_leg.h"
 
 enum { HEADER_AT = sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM };
 
@@ -194,6 +194,21 @@ static inline uint16_t inline_channel(const struct row *r, const struct parsed *
 	return rewrite_load32(r->peer_ip4) == rewrite_load32(p->key.ip + 12) ? channel : 0;
 }
 
+/* Media for a leg, or STUN: which, is seen in the last stage. */
+static APART void ask_leg(struct burst *b, struct item *it)
+{
+	const struct row_leg *const l = flow_row_leg(it->r);
+
+	it->p.path = PATH_LEG;
+	it->r2 = NULL;
+	if (!l->next_port)
+		return;
+	it->entry = flow_port(b->flows, l->next_relay, l->next_port);
+	rte_prefetch0((const void *)(uintptr_t)it->entry);
+	it->second = SECOND_LEG;
+	b->second_due = true;
+}
+
 static APART void ask(struct burst *b)
 {
 	const struct item *const end = b->item + b->n;
@@ -212,6 +227,10 @@ static APART void ask(struct burst *b)
 			/* After the binding the permission may live on (TURN-076). */
 			if (it->channel != 0 && !burst_expired(b, it->r))
 				continue;
+			if (__builtin_expect(it->r->flags & ROW_FLAG_LEG, 0)) {
+				ask_leg(b, it);
+				continue;
+			}
 			memcpy(ip, p->key.ip, sizeof(ip));
 			ask_second(b, it, ip, p->key.port);
 		} else if (p->path == PATH_SEND) {
@@ -233,6 +252,12 @@ static APART void suggest_second(struct burst *b)
 			it->r2 = flow_candidate(b->flows, it->home2, it->hash2, &nobody);
 		if (it->second & SECOND_BOUND)
 			it->r3 = flow_candidate(b->flows, it->home3, it->hash3, &nobody);
+		if (it->second & SECOND_LEG) {
+			const uint32_t row = atomic_load_explicit(it->entry, memory_order_acquire);
+
+			it->r2 = flow_row_or_null(b->flows, ~row);
+			__builtin_prefetch(it->r2, 1);
+		}
 	}
 }
 
@@ -256,7 +281,8 @@ static APART void other(struct burst *b, const struct item *it)
 	switch ((enum path)it->p.path) {
 	case PATH_CHANNEL:
 	case PATH_PEER:
-	case PATH_SEND: return; /* runs */
+	case PATH_SEND:
+	case PATH_LEG: return; /* runs */
 	case PATH_ANSWER: return answer_request(b->w, b->port, m, &it->p);
 	case PATH_KERNEL: return give(b, m, GIVE_KERNEL, STAT_TO_KERNEL, STAT_EXCEPTION_FULL);
 	case PATH_SLOW: return relay_slow(b->w, b->port, m);
@@ -299,6 +325,8 @@ void BURST_NAME(struct worker *w, const struct port *port, struct rte_mbuf **rx,
 	for (struct item *it = b.item, *const end = b.item + b.n; it < end;) {
 		if (burst_is_relayed(it))
 			it = burst_run(&b, it);
+		else if (it->p.path == PATH_LEG)
+			it = leg_run(&b, it);
 		else
 			other(&b, it++);
 	}

@@ -23,7 +23,7 @@ struct item {
 	};
 	uint16_t channel; /* PATH_PEER: of the inline peer; 0: not that one */
 	uint8_t second;   /* enum second: looked up besides */
-	/* The permission, and the peer bound in a row of its own. */
+	/* The permission, and the peer bound in a row of its own. PATH_LEG: where it goes. */
 	struct row *r2, *r3;
 	const struct flow_bucket *home2, *home3;
 	uint64_t hash2;
@@ -34,7 +34,13 @@ static_assert(sizeof(struct item) == 3 * ABI_LINE && offsetof(struct item, secon
               "an odd number of lines spreads over the cache");
 
 /* SECOND_NO_ROW: there is nothing to look up for. */
-enum second { SECOND_NONE, SECOND_PERMISSION = 1, SECOND_BOUND = 2, SECOND_NO_ROW = 4 };
+enum second {
+	SECOND_NONE,
+	SECOND_PERMISSION = 1,
+	SECOND_BOUND = 2,
+	SECOND_NO_ROW = 4,
+	SECOND_LEG = 8, /* `entry` is that of the leg it goes to */
+};
 
 struct burst {
 	struct fast_frame4 want; /* of this port */

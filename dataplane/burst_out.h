@@ -14,7 +14,8 @@ static_assert(offsetof(struct row, peer_port) == offsetof(struct row, relayed_po
 struct tally {
 	unsigned queued; /* in b->out[], for b->out_port */
 	unsigned left;   /* relayed and no longer there */
-	unsigned bound;  /* relayed to a channel where the rest goes as Data */
+	unsigned bound;  /* of those, with another outcome: to a channel where the rest goes as Data
+	                  */
 };
 
 static ALWAYS void flush(struct burst *b, struct tally *t)
@@ -51,11 +52,11 @@ static COLD void count_other(const struct burst *b, struct row *r, uint32_t octe
 }
 
 /* The rewrite, and what follows. `counted` is the row that counts the datagram and has the next
- * hop. */
+ * hop; `tail` its data, where that is a segment of its own. */
 static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, const bool out6,
                            const enum wrap in, const enum wrap out, const bool ready,
-                           const struct leg *leg, struct row *counted, enum stat_id outcome,
-                           struct tally *t)
+                           const struct leg *leg, struct row *counted, struct rte_mbuf *const tail,
+                           enum stat_id outcome, struct tally *t)
 {
 	struct worker *const w = b->w;
 	struct rte_mbuf *const m = it->m;
@@ -65,6 +66,14 @@ static ALWAYS void forward(struct burst *b, struct item *it, const bool in6, con
 	const enum rewrite_result result =
 		rewrite(w, m, &it->p, in6, out6, in, out, in6, ready, leg, a, &state);
 
+	if (tail && result == REWRITE_OK) {
+		m->data_len = (uint16_t)(m->pkt_len - data_len);
+		m->next = tail;
+		m->nb_segs = 2;
+	} else if (tail) {
+		rte_pktmbuf_free(tail);
+		return worker_drop(w, m, STAT_LEG_COPY_LOST);
+	}
 	if (__builtin_expect(result != REWRITE_OK, 0)) {
 		refused(b, m, result, t->queued);
 		t->left += t->queued;
@@ -149,7 +158,8 @@ static ALWAYS bool channel_to_peer(struct burst *b, struct item *it, const bool 
 	leg.dst = out6 ? ((const struct row_wide *)r)->peer_ip6 : ip4_form(r);
 	leg.ports_at = (const uint8_t *)r + offsetof(struct row, relayed_port);
 	leg.delta = &r->udp_delta;
-	forward(b, it, in6, out6, WRAP_CHANNEL, WRAP_NONE, true, &leg, r, STAT_CHANNEL_TO_PEER, t);
+	forward(b, it, in6, out6, WRAP_CHANNEL, WRAP_NONE, true, &leg, r, NULL,
+	        STAT_CHANNEL_TO_PEER, t);
 	return true;
 }
 
@@ -198,7 +208,8 @@ static ALWAYS bool send_to_peer(struct burst *b, struct item *it, const bool in6
 		.ports = fast_wide16(&allocation->relayed_port) | peer_port << 16,
 	};
 
-	forward(b, it, in6, out6, WRAP_INDICATION, WRAP_NONE, false, &leg, r, STAT_SEND_TO_PEER, t);
+	forward(b, it, in6, out6, WRAP_INDICATION, WRAP_NONE, false, &leg, r, NULL,
+	        STAT_SEND_TO_PEER, t);
 	return true;
 }
 
@@ -226,8 +237,8 @@ static ALWAYS void peer_to_channel(struct burst *b, struct item *it, const bool 
 	leg.channel = channel;
 	leg.delta = delta;
 	leg_to_client(b, it->r, out6, &leg);
-	forward(b, it, in6, out6, WRAP_NONE, WRAP_CHANNEL, true, &leg, it->r, STAT_PEER_TO_CHANNEL,
-	        t);
+	forward(b, it, in6, out6, WRAP_NONE, WRAP_CHANNEL, true, &leg, it->r, NULL,
+	        STAT_PEER_TO_CHANNEL, t);
 }
 
 /* Of the inline peer. */
@@ -284,8 +295,8 @@ static ALWAYS bool peer_to_data(struct burst *b, struct item *it, const bool in6
 	leg.peer_port = fast_wide16(&it->p.key.port);
 	leg.peer = it->p.key.ip;
 	leg_to_client(b, r, out6, &leg);
-	forward(b, it, in6, out6, WRAP_NONE, WRAP_INDICATION, false, &leg, it->r, STAT_PEER_TO_DATA,
-	        t);
+	forward(b, it, in6, out6, WRAP_NONE, WRAP_INDICATION, false, &leg, it->r, NULL,
+	        STAT_PEER_TO_DATA, t);
 	return true;
 }
 

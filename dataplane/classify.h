@@ -14,6 +14,7 @@ enum path {
 	PATH_CHANNEL, /* ChannelData on a listener: key in `key` */
 	PATH_PEER,    /* datagram to a relayed transport address */
 	PATH_SEND,    /* Send indication, walked: peer and data found */
+	PATH_LEG,     /* PATH_PEER whose row turned out to be a leg's (burst.c) */
 	PATH_ANSWER,  /* Binding or a request to answer or punt: answer.c decides */
 	PATH_KERNEL,
 	PATH_SLOW,     /* options, extension headers: slow.c, in the worker */

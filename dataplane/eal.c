@@ -161,6 +161,7 @@ static unsigned long memory_mib(const struct config *cfg)
 	if (cfg->memory_mib != 0)
 		return cfg->memory_mib;
 	octets += (unsigned long long)cfg->limit_allocations * 256;
+	octets += (unsigned long long)cfg->limit_legs * 1024;
 	octets += (unsigned long long)cfg->n_relays << 20;
 	octets += (unsigned long long)cfg->workers << 23;
 	for (unsigned i = 0; i < cfg->n_ports; i++) {

@@ -1,5 +1,5 @@
 /* Control's flows compiled into rows: set, delete, sync. The writer's half of the flow table. */
-#include "dataplane/flow_table.h"
+#include "dataplane/flow_leg.h"
 
 #include <arpa/inet.h>
 #include <rte_rcu_qsbr.h>
@@ -530,6 +530,8 @@ enum flow_result flow_set(struct flow_table *t, const struct cmd_flow *c, uint16
 		return result;
 	}
 	if (is_allocation(c->kind)) {
+		if (flow_leg_at(t, c->relay, htons(c->relayed_port)))
+			return FLOW_UNKNOWN;
 		if (old != ROW_NONE)
 			drop_allocation(t, old, flow_meta(t, old)->tag);
 		return set_allocation(t, c, &k, adjacency, strict, row);
@@ -591,6 +593,8 @@ bool flow_sync_end(struct flow_table *t, unsigned budget)
 		/* An earlier control's tags may mean something else to this one: nobody is told. */
 		if (is_allocation(m->kind))
 			drop_allocation(t, row, 0);
+		else if (m->kind == FLOW_LEG)
+			flow_leg_drop(t, row, 0);
 		else
 			drop_child(t, row, 0);
 		if (budget > 0)

@@ -24,7 +24,7 @@ enum row_flag {
 	ROW_FLAG_MIRRORED = 1u << 3,
 	ROW_FLAG_MEASURED = 1u << 4,
 	ROW_FLAG_NOTIFY = 1u << 5,
-	ROW_FLAG_LEG = 1u << 6,
+	ROW_FLAG_LEG = 1u << 6, /* of an ICE session: struct row_leg */
 	ROW_FLAG_STREAM = 1u << 7,
 	ROW_FLAG_STRICT = 1u << 8,
 	ROW_FLAG_CLIENT6 = 1u << 9, /* the client leg is IPv6 */
@@ -97,6 +97,7 @@ struct flow_final {
 	uint64_t tag;
 	uint32_t row;
 	uint64_t packets, octets;
+	uint64_t from_packets, from_octets; /* of a leg */
 	uint16_t adjacency;
 };
 unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n);

@@ -22,7 +22,9 @@ bool flow_towards(struct flow_table *t, uint32_t place, struct addr *to, uint16_
 
 	if (m->state != FLOW_LIVE || r->flags & ROW_FLAG_TURNED || m->kind == FLOW_BOUND_PEER)
 		return false;
-	/* An allocation's and a permission's key begin with the address they lead to. */
+	if (m->kind == FLOW_LEG && r->key.port == 0) /* no path yet */
+		return false;
+	/* An allocation's, a permission's and a leg's key begin with the address they lead to. */
 	if (m->kind != FLOW_CHANNEL)
 		memcpy(to->ip, r->key.ip, 16);
 	else if (row & ROW_WIDE)

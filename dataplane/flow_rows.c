@@ -1,5 +1,5 @@
 /* Rows: taken, given back after the grace period, their last counts read then. */
-#include "dataplane/flow_table.h"
+#include "dataplane/flow_leg.h"
 
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
@@ -24,8 +24,11 @@ void flow_sizes(const struct config *cfg, uint32_t *rows, uint32_t *rows_wide)
 	/* An allocation, and on average three channels or permissions. */
 	*rows = clamp_rows((uint64_t)cfg->limit_allocations * 4);
 	/* IPv6 peers need a relayed address of their family; a reload may still add one. */
-	*rows_wide =
-		clamp_rows(six ? (uint64_t)cfg->limit_allocations * 2 : cfg->limit_allocations / 8);
+	const uint64_t peers6 =
+		six ? (uint64_t)cfg->limit_allocations * 2 : cfg->limit_allocations / 8;
+
+	/* A leg that changes has two rows for a moment. */
+	*rows_wide = clamp_rows(peers6 + cfg->limit_legs + cfg->limit_legs / 4);
 }
 
 bool flow_rows_init(struct flow_table *t)
@@ -37,13 +40,17 @@ bool flow_rows_init(struct flow_table *t)
 	t->free = calloc((size_t)t->n_rows + 1, sizeof(*t->free));
 	t->free_wide = calloc((size_t)t->n_wide + 1, sizeof(*t->free_wide));
 	t->grave = calloc(t->n_grave, sizeof(*t->grave));
-	if (!t->meta || !t->free || !t->free_wide || !t->grave)
+	t->leg = calloc((size_t)t->n_wide + 1, sizeof(struct flow_leg *));
+	if (!t->meta || !t->free || !t->free_wide || !t->grave || !t->leg)
 		return false;
 	return true; /* the lowest index is taken first; what was never taken is not written down */
 }
 
 void flow_rows_fini(struct flow_table *t)
 {
+	for (uint32_t i = 0; t->leg && i < t->fresh_wide; i++)
+		flow_leg_free(t, i);
+	free(t->leg);
 	free(t->meta);
 	free(t->free);
 	free(t->free_wide);
@@ -104,17 +111,16 @@ void flow_row_unused(struct flow_table *t, uint32_t row)
 		t->free[t->n_free++] = row;
 }
 
-static void bury(struct flow_table *t, const struct flow_final *final)
+static void bury(struct flow_table *t, uint32_t row, uint64_t tag, uint16_t adjacency)
 {
 	t->grave[t->grave_head++ % t->n_grave] =
-		(struct flow_grave){ .token = rte_rcu_qsbr_start(t->qsbr), .final = *final };
+		(struct flow_grave){ rte_rcu_qsbr_start(t->qsbr), tag, row, adjacency };
 }
 
 void flow_row_bury(struct flow_table *t, uint32_t row, uint64_t tag)
 {
 	flow_meta(t, row)->state = FLOW_DYING;
-	bury(t, &(struct flow_final){
-			.tag = tag, .row = row, .adjacency = flow_at(t, row)->adjacency });
+	bury(t, row, tag, flow_at(t, row)->adjacency);
 }
 
 bool flow_row_let_go(struct flow_table *t, uint16_t adjacency)
@@ -123,8 +129,19 @@ bool flow_row_let_go(struct flow_table *t, uint16_t adjacency)
 	if (t->n_let_go == GRAVES_BESIDE_ROWS)
 		return false;
 	t->n_let_go++;
-	bury(t, &(struct flow_final){ .row = ROW_NONE, .adjacency = adjacency });
+	bury(t, ROW_NONE, 0, adjacency);
 	return true;
+}
+
+static void last_of_leg(struct flow_table *t, struct flow_final *f)
+{
+	const struct row_leg *const l = flow_row_leg(flow_at(t, f->row));
+
+	f->from_packets = atomic_load_explicit(&l->from.packets, memory_order_relaxed) +
+	                  atomic_load_explicit(&l->from_other.packets, memory_order_relaxed);
+	f->from_octets = atomic_load_explicit(&l->from.octets, memory_order_relaxed) +
+	                 atomic_load_explicit(&l->from_other.octets, memory_order_relaxed);
+	flow_leg_free(t, f->row);
 }
 
 unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n)
@@ -138,7 +155,7 @@ unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n)
 			break;
 		struct flow_final *const f = &out[done++];
 
-		*f = g->final;
+		*f = (struct flow_final){ .tag = g->tag, .row = g->row, .adjacency = g->adjacency };
 		t->grave_tail++;
 		if (f->row == ROW_NONE) {
 			t->n_let_go--;
@@ -152,6 +169,8 @@ unsigned flow_reclaim(struct flow_table *t, struct flow_final *out, unsigned n)
 		             atomic_load_explicit(&c->packets, memory_order_relaxed);
 		f->octets = atomic_load_explicit(&r->counts.octets, memory_order_relaxed) +
 		            atomic_load_explicit(&c->octets, memory_order_relaxed);
+		if (r->flags & ROW_FLAG_LEG)
+			last_of_leg(t, f);
 		flow_row_unused(t, f->row);
 	}
 	return done;

@@ -59,8 +59,9 @@ enum flow_state { FLOW_FREE, FLOW_LIVE, FLOW_DYING };
 #define TWIN_INLINE UINT32_C(0xFFFFFFFE)
 
 struct flow_grave {
-	uint64_t token;
-	struct flow_final final;
+	uint64_t token, tag;
+	uint32_t row;
+	uint16_t adjacency;
 };
 
 struct flow_table {
@@ -70,6 +71,7 @@ struct flow_table {
 	struct row *rows;
 	struct row_wide *wide;
 	struct row_counts *foreign, *foreign_wide;
+	struct flow_leg **leg;   /* of wide rows that are legs (flow_leg.h) */
 	_Atomic uint32_t *ports; /* flow_port(); complement of the row, 0: none */
 	uint32_t n_rows, n_wide;
 	_Atomic uint32_t moves; /* displacements so far */

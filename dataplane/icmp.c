@@ -249,7 +249,8 @@ static enum stat_id judge(struct icmp *x, struct worker *w, const uint8_t *frame
 	const uint32_t row =
 		relay == LOCAL_NONE ? ROW_NONE : flow_by_port(flows, relay, htons(q.from.port));
 
-	if (row == ROW_NONE || !permitted(flows, row, &q.to.addr, w->now_s))
+	if (row == ROW_NONE || flow_row(flows, row)->flags & ROW_FLAG_LEG ||
+	    !permitted(flows, row, &q.to.addr, w->now_s))
 		return STAT_ICMP_UNMATCHED;
 	if (limited(x, row, w->now_ns))
 		return STAT_ICMP_LIMITED;

@@ -301,6 +301,7 @@ static int configure(struct port *p, struct rte_eth_dev_info *info)
 			info->flow_type_rss_offloads &
 			(RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
 	}
+	p->segments = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	p->rx_checksum = conf.rxmode.offloads == sums;
 	rc = rte_eth_dev_configure(p->ethdev, p->n_queues, p->n_queues, &conf);
 	if (rc != 0)

@@ -25,6 +25,7 @@ struct port {
 	struct rte_ether_addr mac;
 	bool open;        /* the device is ours to close */
 	bool software;    /* frames may carry a partial checksum: complete it (design 2.2) */
+	bool segments;    /* it sends frames of several segments */
 	bool rx_checksum; /* the device says whether sums are right (PKT_RX flags) */
 	const struct config_port *cfg;
 	char kernel_device[16]; /* eth0 for af_packet and af_xdp; else empty */

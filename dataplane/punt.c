@@ -20,14 +20,14 @@ bool punt_cookie_read(const struct dataplane *dp, uint64_t cookie, struct punt_c
 	return true;
 }
 
-enum stat_id punt_request(struct worker *w, const struct port *port, const struct punt *head,
-                          const uint8_t *stun, uint32_t octets)
+enum stat_id punt_message(struct worker *w, const struct port *port, enum punt_kind kind,
+                          const struct punt *head, const uint8_t *stun, uint32_t octets)
 {
 	if (!atomic_load_explicit(&w->dp->control_joined, memory_order_acquire))
 		return STAT_NO_CONTROL;
 	if (octets > PUNT_OCTETS_MAX)
 		return STAT_PUNT_TOO_LONG;
-	struct punt *p = ring_reserve(&w->punt, PUNT_REQUEST, (uint32_t)sizeof(*p) + octets);
+	struct punt *p = ring_reserve(&w->punt, (uint16_t)kind, (uint32_t)sizeof(*p) + octets);
 
 	if (p == NULL)
 		return STAT_PUNT_FULL;

@@ -10,11 +10,12 @@
 #include "dataplane/worker.h"
 
 /*
- * Punts the STUN message in `stun`; m stays the caller's. STAT_PUNTED, or the name of the drop:
- * no_control, punt_full, punt_too_long. Control is woken if it sleeps.
+ * Punts the STUN message in `stun`, a PUNT_REQUEST or PUNT_ICE; the frame stays the caller's.
+ * STAT_PUNTED, or the name of the drop: no_control, punt_full, punt_too_long. Control is woken if
+ * it sleeps.
  */
-enum stat_id punt_request(struct worker *w, const struct port *port, const struct punt *head,
-                          const uint8_t *stun, uint32_t octets);
+enum stat_id punt_message(struct worker *w, const struct port *port, enum punt_kind kind,
+                          const struct punt *head, const uint8_t *stun, uint32_t octets);
 
 /*
  * What a punt carries so that its reply leaves where the request came in; checked when it comes

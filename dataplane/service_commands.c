@@ -5,8 +5,10 @@
  */
 #include "dataplane/service_state.h"
 
+#include <arpa/inet.h>
+
 #include "dataplane/datagram.h"
-#include "dataplane/flow.h"
+#include "dataplane/flow_leg.h"
 #include "dataplane/punt.h"
 #include "log.h"
 #include "wire/turn.h"
@@ -174,6 +176,102 @@ static enum verdict delete (struct service *s, const struct cmd_flow *c) {
 	return DONE;
 }
 
+/* --- legs of ICE sessions --- */
+
+static bool leg_key_right(const struct service *s, const struct cmd_leg *c)
+{
+	return c->relay < s->dp->local->n_relays && c->port != 0;
+}
+
+static bool leg_address_right(const struct service *s, const struct cmd_leg *c,
+                              const uint8_t ip[16])
+{
+	struct addr a;
+
+	memcpy(a.ip, ip, 16);
+	return unicast(&a) && addr_family(&a) == addr_family(&s->dp->local->relay[c->relay].addr);
+}
+
+static bool leg_right(const struct service *s, const struct cmd_leg *c, uint32_t octets)
+{
+	const struct cmd_leg_to *const to = (const struct cmd_leg_to *)(const void *)(c + 1);
+
+	if (octets < sizeof(*c) || octets != sizeof(*c) + c->n_to * sizeof(*to) ||
+	    !leg_key_right(s, c) || c->n_to > LEG_TO_MAX ||
+	    (c->flags & ~(LEG_SILENT | LEG_ANSWERS | LEG_CONTROLLING | LEG_LITE)) ||
+	    !deadline_right(s, c->deadline_s) || c->patience_s > DEADLINE_MAX_S ||
+	    (c->peer_port != 0 && !leg_address_right(s, c, c->peer_ip)))
+		return false;
+	for (unsigned i = 0; i < LEG_SOURCES_MAX; i++)
+		if (c->source[i].port != 0 && !leg_address_right(s, c, c->source[i].ip))
+			return false;
+	for (unsigned i = 0; i < LEG_KEYS; i++)
+		if (c->key[i].ufrag_len > LEG_UFRAG_MAX)
+			return false;
+	for (unsigned i = 0; i < c->n_to; i++)
+		if (to[i].relay >= s->dp->local->n_relays || to[i].port == 0)
+			return false;
+	return true;
+}
+
+static bool leg_allowed(const struct service *s, const struct cmd_leg *c)
+{
+	const struct local_relay *const r = &s->dp->local->relay[c->relay];
+	struct addr peer;
+
+	memcpy(peer.ip, c->peer_ip, 16);
+	return r->live && c->port >= r->port_min && c->port <= r->port_max &&
+	       (c->peer_port == 0 ||
+	        (!own(s, &peer) && policy_check(&s->policy, &peer) == POLICY_OK));
+}
+
+static enum verdict leg_set(struct service *s, const struct cmd_leg *c, uint32_t octets)
+{
+	static const enum row_status status[] = {
+		[FLOW_OK] = ROW_OK, [FLOW_FULL] = ROW_FULL, [FLOW_UNKNOWN] = ROW_REFUSED
+	};
+	struct punt_row ev = { .tag = c->tag, .row = ROW_NONE, .status = ROW_REFUSED };
+	enum flow_result result = FLOW_UNKNOWN;
+	uint16_t adjacency = ADJACENCY_NONE;
+	bool fresh = false;
+	struct addr peer;
+
+	if (!leg_right(s, c, octets))
+		return INVALID;
+	memcpy(peer.ip, c->peer_ip, 16);
+	const bool had = flow_leg_at(s->dp->flows, c->relay, htons(c->port)) != NULL;
+
+	if (leg_allowed(s, c)) {
+		if (c->peer_port != 0)
+			adjacency = route_adjacency(s->route, &peer);
+		result = flow_leg_set(s->dp->flows, c,
+		                      (const struct cmd_leg_to *)(const void *)(c + 1), adjacency,
+		                      false, &ev.row, &fresh);
+	}
+	if (result != FLOW_OK && adjacency != ADJACENCY_NONE)
+		route_release(s->route, adjacency);
+	if (result == FLOW_FULL)
+		stat_add(s->self.stats, STAT_CMD_TABLE_FULL, 1);
+	ev.status = status[result];
+	if (result != FLOW_OK || fresh || !(c->flags & LEG_SILENT))
+		service_event(s, PUNT_ROW, &ev);
+	s->deletes += fresh && had;
+	return DONE;
+}
+
+static enum verdict leg_delete(struct service *s, const struct cmd_leg *c, uint32_t octets)
+{
+	const struct punt_row ev = { .tag = c->tag, .row = ROW_NONE, .status = ROW_UNKNOWN };
+
+	if (octets != sizeof(*c) || !leg_key_right(s, c))
+		return INVALID;
+	if (flow_leg_delete(s->dp->flows, c) != FLOW_OK)
+		service_event(s, PUNT_ROW, &ev);
+	else
+		s->deletes++;
+	return DONE;
+}
+
 unsigned service_finals(struct service *s)
 {
 	struct flow_final final[FINALS];
@@ -197,7 +295,9 @@ unsigned service_finals(struct service *s)
 				                     .row = f->row,
 				                     .status = ROW_DELETED,
 				                     .packets = f->packets,
-				                     .octets = f->octets };
+				                     .octets = f->octets,
+				                     .from_packets = f->from_packets,
+				                     .from_octets = f->from_octets };
 
 			service_event(s, PUNT_ROW, &ev);
 		}
@@ -303,6 +403,8 @@ static enum verdict apply(struct service *s, uint16_t kind, const void *body, ui
 		                    octets)
 		               ? DONE
 		               : INVALID;
+	case CMD_LEG: return leg_set(s, body, octets);
+	case CMD_LEG_DELETE: return leg_delete(s, body, octets);
 	case CMD_TRANSMIT: return transmit(s, body, octets);
 	case CMD_RELOAD:
 		if (octets != 0)

@@ -9,13 +9,14 @@
 #include "dataplane/classify.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/icmp.h"
+#include "dataplane/leg.h"
 #include "dataplane/service.h"
+#include "dataplane/slow_plain.h"
 #include "wire/attr.h"
 #include "wire/checksum.h"
 #include "wire/stun_build.h"
 
 enum {
-	EXTENSIONS_MAX = 8,
 	HEAD_MAX = 64,      /* ChannelData header, or a Data indication up to its data */
 	DATA_OVERHEAD = 48, /* TURN-144: what a Data indication adds at most */
 	DF4_UP_TO = 1260,   /* TURN-142 */
@@ -46,112 +47,6 @@ struct passage {
 	uint8_t head[HEAD_MAX];
 	uint32_t head_len, pad;
 };
-
-/* --- taking off what we do not look at --- */
-
-/* TURN-139: a loose or strict route with hops left. Bad options are skipped, not interpreted. */
-static bool source_routed4(const uint8_t *ip, unsigned head)
-{
-	unsigned at = DATAGRAM_IP4;
-
-	while (at + 3 <= head && ip[at] != 0) {
-		if (ip[at] == 1) {
-			at++;
-			continue;
-		}
-		if (ip[at + 1] < 2 || at + ip[at + 1] > head)
-			return false;
-		if ((ip[at] == 131 || ip[at] == 137) && ip[at + 2] <= ip[at + 1])
-			return true;
-		at += ip[at + 1];
-	}
-	return false;
-}
-
-/* Octets of extension headers before UDP, or a drop. */
-static enum stat_id extensions(const uint8_t *ip, uint32_t room, uint32_t *octets, bool *fragment)
-{
-	uint8_t next = ip[6];
-	uint32_t at = DATAGRAM_IP6;
-
-	for (unsigned i = 0; next != IPPROTO_UDP; i++) {
-		const uint8_t *h = ip + at;
-
-		if (i == EXTENSIONS_MAX || room < at + 8 ||
-		    (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING &&
-		     next != IPPROTO_FRAGMENT && next != IPPROTO_AH && next != IPPROTO_DSTOPTS))
-			return STAT_IP_MALFORMED;
-		if (next == IPPROTO_ROUTING && h[3] != 0)
-			return STAT_SOURCE_ROUTE;
-		if (next == IPPROTO_FRAGMENT) {
-			/* Only one that says "all of it" comes here (RFC 6946). */
-			if (be16_load(h + 2) & 0xFFF9)
-				return STAT_IP_MALFORMED;
-			*fragment = true;
-			at += 8;
-		} else {
-			at += next == IPPROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
-		}
-		if (at > room)
-			return STAT_IP_MALFORMED;
-		next = h[0];
-	}
-	*octets = at - DATAGRAM_IP6;
-	return STAT_COUNT;
-}
-
-static enum stat_id plain4(struct passage *x)
-{
-	const uint8_t *ip = x->frame + DATAGRAM_ETH;
-
-	if (x->len < DATAGRAM_ETH + DATAGRAM_IP4)
-		return STAT_IP_MALFORMED;
-	const uint32_t head = (ip[0] & 15u) * 4, total = be16_load(ip + 2);
-
-	if (head < DATAGRAM_IP4 || total < head || total > x->len - DATAGRAM_ETH)
-		return STAT_IP_MALFORMED;
-	if (head == DATAGRAM_IP4)
-		return STAT_COUNT;
-	if (source_routed4(ip, head))
-		return STAT_SOURCE_ROUTE;
-	uint8_t *to = x->w->scratch, *out = to + DATAGRAM_ETH;
-
-	memcpy(to, x->frame, DATAGRAM_ETH + DATAGRAM_IP4);
-	memcpy(out + DATAGRAM_IP4, ip + head, total - head);
-	out[0] = 0x45;
-	be16_store(out + 2, (uint16_t)(total - head + DATAGRAM_IP4));
-	csum_store(out + 10, 0);
-	csum_store(out + 10, csum_finish(csum_add(0, out, DATAGRAM_IP4)));
-	x->frame = to;
-	x->len = DATAGRAM_ETH + DATAGRAM_IP4 + total - head;
-	return STAT_COUNT;
-}
-
-static enum stat_id plain6(struct passage *x)
-{
-	const uint8_t *ip = x->frame + DATAGRAM_ETH;
-	uint32_t octets;
-
-	if (x->len < DATAGRAM_ETH + DATAGRAM_IP6)
-		return STAT_IP_MALFORMED;
-	const uint32_t total = DATAGRAM_IP6 + be16_load(ip + 4);
-
-	if (total > x->len - DATAGRAM_ETH)
-		return STAT_IP_MALFORMED;
-	const enum stat_id drop = extensions(ip, total, &octets, &x->fragmented);
-
-	if (drop != STAT_COUNT || octets == 0)
-		return drop;
-	uint8_t *to = x->w->scratch, *out = to + DATAGRAM_ETH;
-
-	memcpy(to, x->frame, DATAGRAM_ETH + DATAGRAM_IP6);
-	memcpy(out + DATAGRAM_IP6, ip + DATAGRAM_IP6 + octets, total - DATAGRAM_IP6 - octets);
-	be16_store(out + 4, (uint16_t)(total - DATAGRAM_IP6 - octets));
-	out[6] = IPPROTO_UDP;
-	x->frame = to;
-	x->len = DATAGRAM_ETH + total - octets;
-	return STAT_COUNT;
-}
 
 /* --- what came --- */
 
@@ -419,6 +314,50 @@ static enum stat_id from_peer(struct passage *x, enum stat_id *outcome)
 	return client_gets(x, row, &x->src, outcome);
 }
 
+/* --- between the legs of a session --- */
+
+static bool leg_passes(struct passage *x, struct row *to, enum stat_id *drop)
+{
+	struct flow_table *const flows = x->w->dp->flows;
+	struct endpoint src, peer;
+
+	if (!to || to->key.port == 0)
+		return false;
+	if (!live(x, to)) {
+		stat_add(x->w->stats, STAT_LEG_NO_CONSENT, 1);
+		return false;
+	}
+	src = (struct endpoint){ x->w->dp->local->relay[to->relay].addr, ntohs(to->relayed_port) };
+	peer.port = ntohs(to->key.port);
+	memcpy(peer.addr.ip, to->key.ip, 16);
+	*drop = pass(x, &src, &peer, to->adjacency);
+	if (*drop != STAT_COUNT)
+		return false;
+	flow_count(flows, flow_index(flows, to), to, (uint8_t)x->w->index, x->data_len);
+	return true;
+}
+
+static enum stat_id leg_gets(struct passage *x, struct row *leg, enum stat_id *outcome)
+{
+	const struct flow_table *const flows = x->w->dp->flows;
+	const struct flow_leg *const l = flow_leg_of(flows, leg);
+	enum stat_id drop = STAT_LEG_NOT_CONNECTED;
+	unsigned sent = 0;
+
+	if (!flow_leg_is_peer(leg, x->src.addr.ip, htons(x->src.port)) &&
+	    !flow_leg_source(l, x->src.addr.ip, htons(x->src.port)))
+		return STAT_LEG_UNKNOWN_SOURCE;
+	flow_leg_count(flow_row_leg(leg), (uint8_t)x->w->index, x->data_len);
+	for (unsigned i = 0; i < l->c.n_to; i++)
+		sent += leg_passes(x, flow_leg_at(flows, l->to[i].relay, htons(l->to[i].port)),
+		                   &drop);
+	if (sent == 0)
+		return drop;
+	stat_add(x->w->stats, STAT_LEG_COPY, sent - 1);
+	*outcome = STAT_LEG_TO_LEG;
+	return STAT_COUNT;
+}
+
 /* --- towards the peer --- */
 
 /* TURN-211 to TURN-213: to the other client as if it had come from our relayed address. */
@@ -433,7 +372,7 @@ static enum stat_id turn_round(struct passage *x, const struct row *r, const str
 		return STAT_PEER_DENIED;
 	const uint32_t row = flow_by_port(x->w->dp->flows, relay, htons(peer->port));
 
-	if (row == ROW_NONE)
+	if (row == ROW_NONE || flow_row(x->w->dp->flows, row)->flags & ROW_FLAG_LEG)
 		return STAT_RELAY_NO_ALLOCATION;
 	const enum stat_id drop = client_gets(x, row, &sender, outcome);
 
@@ -509,14 +448,14 @@ static enum stat_id by_send(struct passage *x, enum stat_id *outcome)
 
 /* --- the rest --- */
 
-/* To answer.c as a frame of its own. */
-static void ask(struct passage *x)
+/* As a frame of its own, or NULL: counted. */
+static struct rte_mbuf *own_frame(const struct passage *x)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(x->w->pool);
 
 	if (m == NULL) {
 		stat_add(x->w->stats, STAT_NO_MBUF, 1);
-		return;
+		return NULL;
 	}
 	uint8_t *to = (uint8_t *)(x->len <= rte_pktmbuf_tailroom(m)
 	                                  ? rte_pktmbuf_append(m, (uint16_t)x->len)
@@ -524,10 +463,21 @@ static void ask(struct passage *x)
 
 	if (to == NULL) {
 		worker_drop(x->w, m, STAT_PUNT_TOO_LONG);
-		return;
+		return NULL;
 	}
 	memcpy(to, x->frame, x->len);
-	answer_request(x->w, x->port, m, &x->p);
+	return m;
+}
+
+/* STUN to a listener, or to a leg of a session. */
+static void ask(const struct passage *x, struct row *leg)
+{
+	struct rte_mbuf *const m = own_frame(x);
+
+	if (m && leg)
+		leg_stun(x->w, x->port, m, &x->p, leg);
+	else if (m)
+		answer_request(x->w, x->port, m, &x->p);
 }
 
 /* Reassembled, and the host's: in fragments again, as the TAP takes no more than its MTU. */
@@ -563,9 +513,8 @@ static void give_back(struct passage *x)
 static void relay(struct passage *x)
 {
 	enum stat_id outcome = STAT_COUNT, drop;
-	const bool is4 = be16_load(x->frame + 12) == RTE_ETHER_TYPE_IPV4;
 
-	drop = is4 ? plain4(x) : plain6(x);
+	drop = slow_plain(x->w->scratch, &x->frame, &x->len, &x->fragmented);
 	if (drop != STAT_COUNT) {
 		stat_add(x->w->stats, drop, 1);
 		return;
@@ -573,7 +522,7 @@ static void relay(struct passage *x)
 	classify(x->w->dp->local, x->frame, x->len, x->port->mac.addr_bytes,
 	         __atomic_load_n(&x->w->serve, __ATOMIC_RELAXED), &x->p);
 	switch ((enum path)x->p.path) {
-	case PATH_ANSWER: ask(x); return;
+	case PATH_ANSWER: ask(x, NULL); return;
 	case PATH_KERNEL: give_back(x); return;
 	case PATH_CHANNEL:
 	case PATH_SEND:
@@ -584,9 +533,18 @@ static void relay(struct passage *x)
 		return;
 	}
 	read_packet(x);
-	drop = x->p.path == PATH_CHANNEL ? by_channel(x, &outcome)
-	       : x->p.path == PATH_SEND  ? by_send(x, &outcome)
-	                                 : from_peer(x, &outcome);
+	struct row *const leg = x->p.path == PATH_PEER ? flow_leg_at(x->w->dp->flows, x->p.local,
+	                                                             htons(x->dst.port))
+	                                               : NULL;
+
+	if (leg && leg_is_stun(x->data, x->data_len)) {
+		ask(x, leg);
+		return;
+	}
+	drop = leg                         ? leg_gets(x, leg, &outcome)
+	       : x->p.path == PATH_CHANNEL ? by_channel(x, &outcome)
+	       : x->p.path == PATH_SEND    ? by_send(x, &outcome)
+	                                   : from_peer(x, &outcome);
 	stat_add(x->w->stats, drop == STAT_COUNT ? outcome : drop, 1);
 }
 

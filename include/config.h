@@ -95,6 +95,7 @@ struct config {
 	uint32_t limit_allocations_per_user; /* 100 */
 	uint32_t limit_permissions;          /* per allocation, 1024 */
 	uint32_t limit_channels;             /* per allocation, 4096 */
+	uint32_t limit_legs;                 /* of all ICE sessions, 1000 */
 	uint32_t limit_lifetime_s;           /* longest allocation lifetime granted, 3600 */
 	uint32_t limit_binding_per_prefix; /* Binding requests answered per /24 or /56 and second */
 	uint32_t limit_punt_per_prefix;    /* requests passed to control per prefix and second */

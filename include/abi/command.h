@@ -123,11 +123,12 @@ static_assert(sizeof(struct cmd_transmit) == 40, "");
  *            to now + patience_s; control sees the last one in row_leg.heard_s.
  * Events     As flows: ROW_OK with the row of the leg's counts (struct row_leg), ROW_FULL,
  *            ROW_REFUSED, ROW_DELETED with final counts to the peer and, as `from_*`, from it. A
- *            set with another peer takes a new row: the old one comes back as ROW_DELETED with the
- *            tag it was set with. A sync sweeps legs it did not name.
+ *            set that changes more than the deadline takes a new row, which ROW_OK tells whatever
+ *            LEG_SILENT says; the old one comes back as ROW_DELETED with the tag it was set with. A
+ *            sync sweeps legs it did not name.
  */
 enum {
-	LEG_SILENT = 1,      /* no row event is wanted for this set if nothing fails */
+	LEG_SILENT = 1,      /* no row event is wanted if nothing fails and the row stays */
 	LEG_ANSWERS = 2,     /* workers answer checks of known sources */
 	LEG_CONTROLLING = 4, /* ours is the controlling role: ICE-CONTROLLING conflicts */
 	LEG_LITE = 8,        /* sends no checks: responses are not for it */

@@ -24,6 +24,9 @@
 	X(PEER_TO_CHANNEL, "peer_to_channel", "peer datagrams relayed as ChannelData")         \
 	X(PEER_TO_DATA, "peer_to_data", "peer datagrams relayed as Data indications")          \
 	X(HAIRPIN, "hairpin", "datagrams turned round to another client of this relay")        \
+	X(LEG_TO_LEG, "leg_to_leg", "media from one leg of an ICE session to others")          \
+	X(LEG_CHECK, "leg_check", "connectivity checks of legs answered")                      \
+	X(LEG_KEEPALIVE, "leg_keepalive", "Binding indications to legs")                       \
 	X(ICMP_TO_CLIENT, "icmp_to_client", "ICMP errors told to a client")                    \
 	X(BINDING, "binding", "Binding requests answered")                                     \
 	X(BINDING_INDICATION, "binding_indication", "Binding indications (no answer is due)")  \
@@ -64,6 +67,10 @@
 	X(NO_PERMISSION, "no_permission", "peer without a live permission, either direction")  \
 	X(PEER_DENIED, "peer_denied", "peer that the policy or our own addresses refuse")      \
 	X(RELAY_NO_ALLOCATION, "relay_no_allocation", "relay port without a live allocation")  \
+	X(LEG_UNAUTHENTICATED, "leg_unauthenticated", "check of a leg with another password or user name") \
+	X(LEG_RESPONSE, "leg_response", "response to a lite leg, which asks nothing")          \
+	X(LEG_UNKNOWN_SOURCE, "leg_unknown_source", "media for a leg from where no good check came") \
+	X(LEG_NOT_CONNECTED, "leg_not_connected", "media with no other leg that has a path")   \
 	X(TTL_EXPIRED, "ttl_expired", "TTL or hop limit used up")                              \
 	X(TOO_BIG, "too_big", "larger than the path takes, and not to be fragmented")          \
 	X(REASSEMBLY_FULL, "reassembly_full", "no room to reassemble, or too many from one source") \
@@ -96,6 +103,9 @@
 	X(REASSEMBLED, "reassembled", "datagrams put together from fragments")                 \
 	X(FROM_KERNEL, "from_kernel", "frames taken from the exception port")                  \
 	X(CHECKSUM_COMPLETED, "checksum_completed", "frames that came with a partial checksum") \
+	X(LEG_COPY, "leg_copy", "further copies of media that goes to several legs")           \
+	X(LEG_COPY_LOST, "leg_copy_lost", "copies not made: no packet buffer left")            \
+	X(LEG_NO_CONSENT, "leg_no_consent", "media not sent to a leg whose consent ran out")   \
 	X(COMMANDS, "commands", "commands applied")                                            \
 	X(CMD_INVALID, "cmd_invalid", "commands refused by a range check")                     \
 	X(CMD_TABLE_FULL, "cmd_table_full", "sets refused: no row, bucket or defer room")      \

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dataplane/answer.h"
+#include "dataplane/leg.h"
 #include "dataplane/limit.h"
 #include "dataplane/service.h"
 #include "dataplane/slow.h"
@@ -83,6 +84,13 @@ void answer_request(struct worker *w, const struct port *port, struct rte_mbuf *
 	(void)p;
 	lab.answered++;
 	worker_drop(w, m, STAT_BINDING);
+}
+
+void leg_stun(struct worker *w, const struct port *port, struct rte_mbuf *m, const struct parsed *p,
+              struct row *leg)
+{
+	(void)leg;
+	answer_request(w, port, m, p);
 }
 
 void slow_relay(struct worker *w, const struct port *port, const uint8_t *frame, uint32_t len,
