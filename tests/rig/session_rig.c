@@ -312,12 +312,12 @@ static bool answer(struct session_rig *r, struct sr_row *row, const struct endpo
 	if (stun_class(m->type) != STUN_REQUEST || !check_read(m, &c))
 		return false;
 	for (unsigned i = 0; i < LEG_KEYS && !found; i++) {
-		const struct cmd_leg_key *const k = &row->leg.key[i];
+		const struct cmd_leg_key k = row->leg.key[i];
 
-		if (!k->ufrag_len || !check_is_for(&c, k->ufrag, k->ufrag_len))
+		if (!k.ufrag_len || !check_is_for(&c, k.ufrag, k.ufrag_len))
 			continue;
-		memcpy(key.inner, k->inner, sizeof(key.inner));
-		memcpy(key.outer, k->outer, sizeof(key.outer));
+		memcpy(key.inner, k.inner, sizeof(key.inner));
+		memcpy(key.outer, k.outer, sizeof(key.outer));
 		found = check_verify(m, &c.marks, &key);
 	}
 	if (!found || !(row->leg.flags & LEG_ANSWERS) || !c.has_priority || c.unknown ||

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdalign.h>
+
 #include "control/session/session.h"
 #include "tests/rig/ice_net.h"
 
@@ -53,7 +55,8 @@ struct sr_peer {
 struct sr_command {
 	enum cmd_kind kind;
 	uint32_t octets;
-	uint8_t body[sizeof(struct cmd_leg) + LEG_TO_MAX * sizeof(struct cmd_leg_to) + 2048];
+	alignas(8) uint8_t
+		body[sizeof(struct cmd_leg) + LEG_TO_MAX * sizeof(struct cmd_leg_to) + 2048];
 };
 
 struct session_rig {
