@@ -180,7 +180,7 @@ void life_leg_done(struct session_server *srv, uint32_t n)
 static void end_some(struct session_server *srv)
 {
 	for (unsigned i = 0; i < END_BURST && srv->oldest != NONE; i++) {
-		if (!row_room(srv, srv->sessions[srv->oldest].n_legs))
+		if (srv->connected && !row_room(srv, srv->sessions[srv->oldest].n_legs))
 			return;
 		life_end(srv, srv->oldest);
 		row_flush(srv);
