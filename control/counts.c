@@ -1,6 +1,7 @@
 #include "control/counts.h"
 
 #include "abi/row.h"
+#include "control/session/session.h"
 
 /* A row array and its cold one. */
 struct counted {
@@ -52,5 +53,21 @@ bool counts_read(uint32_t row, uint64_t *packets, uint64_t *octets)
 	add(&((const struct row *)(c->rows + i * c->size))->counts, packets, octets);
 	if (i < c->n_foreign)
 		add(&c->foreign[i], packets, octets);
+	return true;
+}
+
+bool counts_read_leg(uint32_t row, struct session_counts *out)
+{
+	const uint32_t i = row & ~ROW_WIDE;
+
+	*out = (struct session_counts){ 0 };
+	if (!(row & ROW_WIDE) || !counts_read(row, &out->to_packets, &out->to_octets))
+		return false;
+	const struct row_leg *const l =
+		(const struct row_leg *)(const void *)(wide.rows + i * wide.size);
+
+	add(&l->from, &out->from_packets, &out->from_octets);
+	add(&l->from_other, &out->from_packets, &out->from_octets);
+	out->heard_s = atomic_load_explicit(&l->heard_s, memory_order_relaxed);
 	return true;
 }

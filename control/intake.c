@@ -57,6 +57,19 @@ static bool take_request(struct intake *in, struct turn_server *srv,
 	return true;
 }
 
+static bool take_ice(struct intake *in, const struct intake_record *rec, uint64_t now_ns)
+{
+	const struct punt *const p = punt_of(rec);
+
+	if (!p || p->local_kind != LOCAL_RELAY)
+		return false;
+	in->stats->count[CONTROL_PUNTS]++;
+	if (in->sessions)
+		session_on_ice(in->sessions, p, rec->body + sizeof(*p), p->octets,
+		               now_ns / 1000000);
+	return true;
+}
+
 static bool take_row(struct intake *in, struct turn_server *srv, const struct intake_record *rec,
                      uint64_t now_ns)
 {
@@ -76,7 +89,10 @@ static bool take_row(struct intake *in, struct turn_server *srv, const struct in
 		in->stats->count[CONTROL_SYNCS]++;
 		in->synced = true;
 	}
-	turn_on_row(srv, &ev, now_ns / 1000000);
+	if (ev.tag >> 60 != SESSION_TAG)
+		turn_on_row(srv, &ev, now_ns / 1000000);
+	else if (in->sessions)
+		session_on_row(in->sessions, &ev, now_ns / 1000000);
 	return true;
 }
 
@@ -103,6 +119,7 @@ static bool give(struct intake *in, struct turn_server *srv, const struct intake
 {
 	switch (rec->kind) {
 	case PUNT_REQUEST: return take_request(in, srv, rec, now_ns, wall_s);
+	case PUNT_ICE: return take_ice(in, rec, now_ns);
 	case PUNT_ROW: return take_row(in, srv, rec, now_ns);
 	default: in->stats->count[CONTROL_PUNTS_UNKNOWN]++;
 	}

@@ -1,7 +1,7 @@
 /*
- * Punt rings: bound, copy out, validate, then use. Requests go to turn_on_request(), what became of
- * commands to turn_on_row(). Records are taken in bursts, so that the engine can fetch the memory
- * that all requests of a burst need at once.
+ * Punt rings: bound, copy out, validate, then use. Requests go to turn_on_request(), checks of legs
+ * to session_on_ice(), what became of commands to whose command it was. Records are taken in
+ * bursts, so that the engine can fetch the memory that all requests of a burst need at once.
  *
  * Trust      The data plane reads the network, so control believes none of its lengths; a record
  *            that cannot be ends the connection.
@@ -11,6 +11,7 @@
 
 #include "abi/punt.h"
 #include "abi/ring.h"
+#include "control/session/session.h"
 #include "control/stats.h"
 #include "control/turn/turn.h"
 
@@ -20,6 +21,7 @@ struct intake {
 	unsigned next;             /* the ring that is served first, in turn */
 	bool synced;               /* the data plane confirmed a sync since the join */
 	struct control_stats *stats;
+	struct session_server *sessions; /* NULL: none are served */
 	/* What was taken from a ring and comes to the engine together. */
 	struct intake_record {
 		alignas(8) uint8_t body[RING_RECORD_MAX];

@@ -12,6 +12,7 @@
 #include "control/counts.h"
 #include "control/ctl/socket.h"
 #include "control/ready.h"
+#include "control/world.h"
 #include "log.h"
 
 enum {
@@ -85,6 +86,8 @@ static void read_tables(struct control *c)
 
 	turn_set_capacity(c->turn, atomic_load(&life->flows_max));
 	turn_set_tables(c->turn, listeners, n_listeners, relays, n_relays, loop_now_ms());
+	if (c->sessions)
+		session_set_tables(c->sessions, relays, n_relays, loop_now_ms());
 	free(listeners);
 	free(relays);
 }
@@ -168,6 +171,8 @@ static void joined(struct control *c)
 	         (unsigned long long)c->link.d.generation, turn_allocations(c->turn));
 	read_tables(c);
 	turn_sync(c->turn, loop_now_ms());
+	if (c->sessions)
+		session_sync(c->sessions, loop_now_ms());
 	c->syncing = true;
 	c->absence_told = false;
 	arm(c->second_event, SETTLE_MS);
@@ -189,6 +194,8 @@ static void lost(struct control *c)
 				break;
 		}
 		turn_on_hangup(c->turn, loop_now_ms());
+		if (c->sessions)
+			session_on_hangup(c->sessions, loop_now_ms());
 	}
 	counts_open(NULL);
 	intake_begin(&c->intake, NULL, 0);
@@ -263,7 +270,8 @@ static void look(struct control *c)
 static void stop_progress(struct control *c, enum install_result idle)
 {
 	const uint64_t now_ms = loop_now_ms();
-	const uint32_t left = turn_ending(c->turn);
+	const uint32_t left =
+		turn_ending(c->turn) + (c->sessions ? session_ending(c->sessions) : 0);
 
 	if (left != c->stop_left) {
 		c->stop_left = left;
@@ -279,6 +287,8 @@ static void stop_progress(struct control *c, enum install_result idle)
 			log_warning("relay", "stop", "unacknowledged=%u counts=\"as last seen\"",
 			            left);
 		turn_on_hangup(c->turn, now_ms);
+		if (c->sessions)
+			session_on_hangup(c->sessions, now_ms);
 		c->install.ring = NULL;
 		while (install_run(&c->install, c->turn, INSTALL_BUDGET) == INSTALL_MORE)
 			;
@@ -290,7 +300,11 @@ static void stop_progress(struct control *c, enum install_result idle)
 
 static void set_timer(struct control *c)
 {
-	const uint64_t due_ms = turn_deadline_ms(c->turn), now_ms = loop_now_ms();
+	const uint64_t now_ms = loop_now_ms();
+	uint64_t due_ms = turn_deadline_ms(c->turn);
+
+	if (c->sessions && session_deadline_ms(c->sessions) < due_ms)
+		due_ms = session_deadline_ms(c->sessions);
 
 	if (due_ms == UINT64_MAX)
 		event_del(c->timer_event);
@@ -325,6 +339,8 @@ void loop_pump(struct control *c)
 	if (in != INTAKE_EMPTY || out == INSTALL_MORE || (c->syncing && out != INSTALL_FULL) ||
 	    (c->joined && !join_link_sleep(&c->link)))
 		event_active(c->more_event, EV_TIMEOUT, 1);
+	if (c->sessions)
+		world_tell(c);
 	set_timer(c);
 }
 
@@ -349,6 +365,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	turn_on_time(c->turn, loop_now_ms(), loop_wall_s());
+	if (c->sessions)
+		session_on_time(c->sessions, loop_now_ms());
 	loop_pump(c);
 }
 
@@ -388,6 +406,9 @@ static void warn_fixed(const struct config *old, const struct config *new)
 	if (old->limit_allocations < new->limit_allocations)
 		log_warning("config", "fixed",
 		            "setting=limits.allocations do=\"restart for a larger store\"");
+	if (old->limit_legs != new->limit_legs)
+		log_warning("config", "fixed",
+		            "setting=limits.legs do=\"restart for another number of legs\"");
 }
 
 bool loop_reload(struct control *c, struct config_error *err)
@@ -438,6 +459,8 @@ void loop_stop(struct control *c, enum loop_stop how)
 	}
 	turn_set_drain(c->turn, true);
 	turn_end_all(c->turn, END_STOPPED, loop_now_ms());
+	if (c->sessions)
+		session_end_all(c->sessions, loop_now_ms());
 	c->stop_begun_ms = c->stop_progress_ms = loop_now_ms();
 	event_active(c->more_event, EV_TIMEOUT, 1);
 }
@@ -498,7 +521,7 @@ static bool make_events(struct control *c)
 }
 
 struct control *loop_new(struct config *cfg, struct store *store, struct turn_server *turn,
-                         struct config_error *err)
+                         turn_random *random, struct config_error *err)
 {
 	struct control *const c = calloc(1, sizeof(*c));
 
@@ -509,7 +532,9 @@ struct control *loop_new(struct config *cfg, struct store *store, struct turn_se
 	c->turn = turn;
 	c->install.stats = c->intake.stats = &c->stats;
 	c->started_ms = loop_now_ms();
+	c->random = random;
 	turn_set_counts(turn, counts_read);
+	c->sessions = c->intake.sessions = world_sessions(c);
 	if (!make_events(c)) {
 		snprintf(err->text, sizeof(err->text), "no event loop: %s", strerror(errno));
 		loop_free(c);
@@ -551,6 +576,7 @@ void loop_free(struct control *c)
 		signal_events[i] = NULL;
 	}
 	counts_open(NULL);
+	session_server_free(c->sessions);
 	join_link_close(&c->link);
 	if (c->base)
 		event_base_free(c->base);

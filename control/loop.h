@@ -16,6 +16,7 @@
 #include "control/intake.h"
 #include "control/join.h"
 #include "control/rates.h"
+#include "control/session/session.h"
 #include "control/stats.h"
 #include "control/store.h"
 #include "control/turn/turn.h"
@@ -32,6 +33,8 @@ struct control {
 	struct config *cfg;
 	struct store *store;
 	struct turn_server *turn;
+	struct session_server *sessions; /* NULL: none are served */
+	turn_random *random;
 
 	struct event_base *base;
 	struct event *link_event, *wake_event; /* of the join */
@@ -48,6 +51,11 @@ struct control {
 	struct install install;
 	struct intake intake;
 	struct ctl_socket *ctl;
+	/* The client being answered asked for events; of one session, or 0: of all. */
+	struct {
+		bool asked;
+		uint64_t session;
+	} listen;
 
 	bool draining;
 	enum loop_stop stop;
@@ -65,7 +73,7 @@ struct control {
  * close. NULL: err says why.
  */
 struct control *loop_new(struct config *cfg, struct store *store, struct turn_server *turn,
-                         struct config_error *err);
+                         turn_random *random, struct config_error *err);
 /* Until a signal or a command stops it. */
 void loop_run(struct control *c);
 void loop_free(struct control *c);

@@ -122,7 +122,7 @@ static int run(struct config *cfg)
 	}
 	struct turn_server *const turn =
 		turn_new(cfg, store, random_octets, loop_now_ms(), loop_wall_s(), &err);
-	struct control *const c = turn ? loop_new(cfg, store, turn, &err) : NULL;
+	struct control *const c = turn ? loop_new(cfg, store, turn, random_octets, &err) : NULL;
 
 	if (!c) {
 		fprintf(stderr, "turnpike-control: %s\n", err.text);

@@ -199,7 +199,8 @@ static bool leg_right(const struct service *s, const struct cmd_leg *c, uint32_t
 	if (octets < sizeof(*c) || octets != sizeof(*c) + c->n_to * sizeof(*to) ||
 	    !leg_key_right(s, c) || c->n_to > LEG_TO_MAX ||
 	    (c->flags & ~(LEG_SILENT | LEG_ANSWERS | LEG_CONTROLLING | LEG_LITE)) ||
-	    !deadline_right(s, c->deadline_s) || c->patience_s > DEADLINE_MAX_S ||
+	    (c->deadline_s != UINT32_MAX && !deadline_right(s, c->deadline_s)) ||
+	    c->patience_s > DEADLINE_MAX_S ||
 	    (c->peer_port != 0 && !leg_address_right(s, c, c->peer_ip)))
 		return false;
 	for (unsigned i = 0; i < LEG_SOURCES_MAX; i++)

@@ -144,21 +144,29 @@ static json_t *take_reply(json_t *reply, struct client_error *err)
 	            "%s", text);
 }
 
-json_t *client_call(int fd, const char *method, json_t *params, struct client_error *err)
+/* false: err says why. */
+static bool send_request(int fd, const char *method, json_t *params, struct client_error *err)
 {
 	json_t *const request = json_pack("{s:s, s:i, s:s, s:o*}", "jsonrpc", "2.0", "id", 1,
 	                                  "method", method, "params", params);
 	char *const text = json_dumps(request, JSON_COMPACT);
-	size_t len = 0;
 
 	json_decref(request);
-	if (!text)
-		return fail(err, EXIT_CODE_USAGE, "a parameter is not UTF-8");
+	if (!text) {
+		fail(err, EXIT_CODE_USAGE, "a parameter is not UTF-8");
+		return false;
+	}
 	/* A refusal may have come before we could ask: read even if sending fails. */
 	(void)(send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1));
 	OPENSSL_cleanse(text, strlen(text));
 	free(text);
-	char *const line = read_line(fd, &len, err);
+	return true;
+}
+
+json_t *client_call(int fd, const char *method, json_t *params, struct client_error *err)
+{
+	size_t len = 0;
+	char *const line = send_request(fd, method, params, err) ? read_line(fd, &len, err) : NULL;
 
 	if (!line)
 		return NULL;
@@ -172,6 +180,44 @@ json_t *client_call(int fd, const char *method, json_t *params, struct client_er
 	free(line);
 	json_decref(reply);
 	return result;
+}
+
+/* false: that was the reply, and it says no. */
+static bool take_line(json_t *line, void (*said)(void *, const json_t *), void *arg,
+                      struct client_error *err)
+{
+	json_t *const params = json_object_get(line, "params");
+
+	if (params) {
+		said(arg, params);
+		return true;
+	}
+	json_t *const result = take_reply(line, err);
+
+	json_decref(result);
+	return result != NULL;
+}
+
+void client_follow(int fd, const char *method, json_t *params, void (*said)(void *, const json_t *),
+                   void *arg, struct client_error *err)
+{
+	static const struct timeval forever = { 0 };
+	FILE *const in = fdopen(dup(fd), "r");
+	bool good = in && send_request(fd, method, params, err);
+	char *line = NULL;
+	size_t cap = 0;
+
+	fail(err, EXIT_CODE_RESOURCE, "the relay hung up");
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+	while (good && getline(&line, &cap, in) > 0) {
+		json_t *const one = json_loads(line, 0, NULL);
+
+		good = one && take_line(one, said, arg, err);
+		json_decref(one);
+	}
+	free(line);
+	if (in)
+		fclose(in);
 }
 
 bool client_wait_end(int fd, int timeout_s)

@@ -23,5 +23,12 @@ int client_connect(const char *path, struct client_error *err);
  */
 json_t *client_call(int fd, const char *method, json_t *params, struct client_error *err);
 
+/*
+ * The same, then each notification's params to `said`, until the other side hangs up. Never returns
+ * without an error.
+ */
+void client_follow(int fd, const char *method, json_t *params, void (*said)(void *, const json_t *),
+                   void *arg, struct client_error *err);
+
 /* Waits until the other side is gone. false: it is still there after `timeout_s`. */
 bool client_wait_end(int fd, int timeout_s);

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 
 #include "control/ctl/reply.h"
+#include "control/ctl/session_commands.h"
 #include "control/loop.h"
 
 enum {
@@ -16,14 +17,6 @@ enum {
 	                      calls */
 	TTL_DEFAULT_S = 24 * 3600,
 };
-
-static const struct ctl_value *arg(const struct ctl_request *req, const char *name)
-{
-	static const struct ctl_value none;
-	const int i = ctl_param_find(req->command, name, strlen(name));
-
-	return i < 0 ? &none : &req->args.value[i];
-}
 
 static json_t *status(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
@@ -58,12 +51,13 @@ static bool peer_matches(struct control *c, uint64_t id, const struct addr *peer
 static json_t *show_allocations(struct control *c, const struct ctl_request *req,
                                 struct ctl_error *err)
 {
-	const struct ctl_value *const user = arg(req, "user"), *const client = arg(req, "client"),
-				      *const peer = arg(req, "peer"),
-				      *const limit = arg(req, "limit");
+	const struct ctl_value *const user = ctl_arg(req, "user"),
+				      *const client = ctl_arg(req, "client"),
+				      *const peer = ctl_arg(req, "peer"),
+				      *const limit = ctl_arg(req, "limit");
 	struct addr client_addr = { { 0 } }, peer_addr = { { 0 } };
 	uint64_t want = limit->given ? limit->number : PAGE_DEFAULT,
-		 after = arg(req, "after")->number;
+		 after = ctl_arg(req, "after")->number;
 	json_t *const rows = json_array();
 	struct turn_info info;
 	bool more = true;
@@ -95,7 +89,7 @@ static json_t *show_allocations(struct control *c, const struct ctl_request *req
 static json_t *no_allocation(const struct ctl_request *req, struct ctl_error *err)
 {
 	return ctl_fail(err, CTL_ERROR_NOT_FOUND, "no allocation %s; see 'show allocations'",
-	                arg(req, "id")->text);
+	                ctl_arg(req, "id")->text);
 }
 
 static json_t *show_allocation(struct control *c, const struct ctl_request *req,
@@ -103,7 +97,7 @@ static json_t *show_allocation(struct control *c, const struct ctl_request *req,
 {
 	struct turn_info info;
 
-	if (!turn_find(c->turn, arg(req, "id")->number, &info))
+	if (!turn_find(c->turn, ctl_arg(req, "id")->number, &info))
 		return no_allocation(req, err);
 	json_t *const row = reply_allocation(&info);
 
@@ -134,12 +128,12 @@ static json_t *show_counters(struct control *c, const struct ctl_request *req,
                              struct ctl_error *err)
 {
 	(void)err;
-	return reply_counters(c, arg(req, "match")->text, arg(req, "nonzero")->given);
+	return reply_counters(c, ctl_arg(req, "match")->text, ctl_arg(req, "nonzero")->given);
 }
 
 static json_t *show_config(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	json_t *const config = reply_config(c, arg(req, "secrets")->given);
+	json_t *const config = reply_config(c, ctl_arg(req, "secrets")->given);
 
 	return config ? config : ctl_fail(err, CTL_ERROR_INTERNAL, "no memory to print it");
 }
@@ -153,7 +147,7 @@ static json_t *show_users(struct control *c, const struct ctl_request *req, stru
 static json_t *delete_allocation(struct control *c, const struct ctl_request *req,
                                  struct ctl_error *err)
 {
-	const uint64_t id = arg(req, "id")->number;
+	const uint64_t id = ctl_arg(req, "id")->number;
 
 	if (!turn_delete(c->turn, id, END_DELETED, loop_now_ms()))
 		return no_allocation(req, err);
@@ -191,15 +185,15 @@ static json_t *user_result(enum turn_user_result r, const char *done, const char
 
 static json_t *add_user(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const char *const name = arg(req, "name")->text;
+	const char *const name = ctl_arg(req, "name")->text;
 
-	return user_result(turn_user_add(c->turn, name, arg(req, "password")->text), "added", name,
-	                   err);
+	return user_result(turn_user_add(c->turn, name, ctl_arg(req, "password")->text), "added",
+	                   name, err);
 }
 
 static json_t *delete_user(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const char *const name = arg(req, "name")->text;
+	const char *const name = ctl_arg(req, "name")->text;
 	json_t *const result = user_result(turn_user_delete(c->turn, name), "deleted", name, err);
 
 	loop_pump(c);
@@ -208,14 +202,14 @@ static json_t *delete_user(struct control *c, const struct ctl_request *req, str
 
 static json_t *credential(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const struct ctl_value *const ttl = arg(req, "ttl");
+	const struct ctl_value *const ttl = ctl_arg(req, "ttl");
 	const uint32_t ttl_s = ttl->given ? (uint32_t)ttl->number : TTL_DEFAULT_S;
 	char username[CTL_TEXT_MAX + 16], password[32];
 
 	if (c->cfg->n_rest_secrets == 0)
 		return ctl_fail(err, CTL_ERROR_UNAVAILABLE,
 		                "no secret to make it with; set auth.rest-secrets, then 'reload'");
-	if (!turn_credential(c->cfg, arg(req, "user")->text, ttl_s, loop_wall_s(), username,
+	if (!turn_credential(c->cfg, ctl_arg(req, "user")->text, ttl_s, loop_wall_s(), username,
 	                     sizeof(username), password))
 		return ctl_fail(err, CTL_ERROR_PARAMS, "no credential for this name: too long");
 	json_t *const result =
@@ -244,14 +238,14 @@ static json_t *set_log_level(struct control *c, const struct ctl_request *req,
 	enum log_level level = log_get_level();
 
 	(void)c, (void)err;
-	log_level_parse(arg(req, "level")->text, &level);
+	log_level_parse(ctl_arg(req, "level")->text, &level);
 	log_set_level(level);
 	return json_pack("{s:s}", "log-level", log_level_name(level));
 }
 
 static json_t *drain(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const struct ctl_value *const state = arg(req, "state");
+	const struct ctl_value *const state = ctl_arg(req, "state");
 
 	(void)err;
 	loop_drain(c, !state->given || strcmp(state->text, "on") == 0);
@@ -261,7 +255,7 @@ static json_t *drain(struct control *c, const struct ctl_request *req, struct ct
 
 static json_t *stop(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const bool keep = arg(req, "keep")->given;
+	const bool keep = ctl_arg(req, "keep")->given;
 
 	if (c->stop != LOOP_RUNS)
 		return ctl_fail(err, CTL_ERROR_UNAVAILABLE, "stopping already");
@@ -287,7 +281,7 @@ static json_t *describe(const struct ctl_command *cmd)
 
 static json_t *help(struct control *c, const struct ctl_request *req, struct ctl_error *err)
 {
-	const struct ctl_value *const name = arg(req, "command");
+	const struct ctl_value *const name = ctl_arg(req, "command");
 
 	(void)c;
 	if (name->given) {
@@ -306,8 +300,6 @@ static json_t *help(struct control *c, const struct ctl_request *req, struct ctl
 	return json_pack("{s:o}", "commands", all);
 }
 
-typedef json_t *ctl_body(struct control *c, const struct ctl_request *req, struct ctl_error *err);
-
 /* NULL: turnpikectl's own. */
 static ctl_body *const bodies[CTL_COMMAND_COUNT] = {
 	[CTL_STATUS] = status,
@@ -320,6 +312,14 @@ static ctl_body *const bodies[CTL_COMMAND_COUNT] = {
 	[CTL_SHOW_CONFIG] = show_config,
 	[CTL_SHOW_USERS] = show_users,
 	[CTL_DELETE_ALLOCATION] = delete_allocation,
+	[CTL_SESSION_CREATE] = session_create_body,
+	[CTL_SESSION_SHOW] = session_show_body,
+	[CTL_SESSION_SET_REMOTE] = session_set_remote_body,
+	[CTL_SESSION_ADD_CANDIDATE] = session_add_candidate_body,
+	[CTL_SESSION_ADD_LEG] = session_add_leg_body,
+	[CTL_SESSION_RESTART] = session_restart_body,
+	[CTL_SESSION_DELETE] = session_delete_body,
+	[CTL_SESSION_EVENTS] = session_events_body,
 	[CTL_ADD_USER] = add_user,
 	[CTL_DELETE_USER] = delete_user,
 	[CTL_CREDENTIAL] = credential,
@@ -333,7 +333,7 @@ static ctl_body *const bodies[CTL_COMMAND_COUNT] = {
 /* A flag may ask for more than the command does. */
 static enum ctl_level needed(const struct ctl_request *req)
 {
-	if (ctl_id_of(req->command) == CTL_SHOW_CONFIG && arg(req, "secrets")->given)
+	if (ctl_id_of(req->command) == CTL_SHOW_CONFIG && ctl_arg(req, "secrets")->given)
 		return CTL_ADMIN;
 	return req->command->level;
 }

@@ -1,7 +1,9 @@
 #include "control/ctl/grammar.h"
 
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
@@ -99,6 +101,107 @@ const struct ctl_command ctl_commands[CTL_COMMAND_COUNT] = {
 	                            NULL,
 	                            { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
 	                                "as `show allocations` prints it" } } },
+	[CTL_SESSION_CREATE] = { "session create",
+	                         CTL_ADMIN,
+	                         false,
+	                         "an ICE session: legs whose media goes to each other",
+	                         "Two legs are bridged one to one, more are one to many. Prints "
+	                         "what each "
+	                         "leg's other side has to be told.",
+	                         { { "legs", CTL_NUMBER, CTL_OPTION, false, 1, 64, NULL,
+	                             "how many (2)" },
+	                           { "role", CTL_WORD, CTL_OPTION, false, 0, 0, "lite full",
+	                             "of ICE: lite, unless said otherwise" },
+	                           { "controlling", CTL_TEXT, CTL_OPTION, false, 1, 256, NULL,
+	                             "full legs that offer: their numbers with commas, or all" },
+	                           { "direction", CTL_TEXT, CTL_OPTION, false, 1, 511, NULL,
+	                             "what each leg's peer does, with commas: sendrecv, sendonly, "
+	                             "recvonly; "
+	                             "the last goes for the rest" },
+	                           { "family", CTL_WORD, CTL_OPTION, false, 0, 0, "ip4 ip6 both",
+	                             "of candidates: both, where there are relayed addresses" },
+	                           { "name", CTL_TEXT, CTL_OPTION, false, 1, 63, NULL,
+	                             "for people" } } },
+	[CTL_SESSION_SHOW] = { "session show",
+	                       CTL_READ,
+	                       false,
+	                       "sessions, or one with its legs",
+	                       "A list has at most 1000 rows; --after takes the id of the last one "
+	                       "seen.",
+	                       { { "id", CTL_NUMBER, CTL_OPTIONAL, false, 1, INT64_MAX, NULL,
+	                           "which one" },
+	                         { "after", CTL_NUMBER, CTL_OPTION, false, 0, INT64_MAX, NULL,
+	                           "begin behind this id" } } },
+	[CTL_SESSION_SET_REMOTE] = { "session set-remote",
+	                             CTL_ADMIN,
+	                             false,
+	                             "what the other side of a leg said of itself",
+	                             "SDP, a trickle fragment, or the line turnpike-agent writes. "
+	                             "New user name "
+	                             "and password are a restart by the other side.",
+	                             { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
+	                                 "as `session show` prints it" },
+	                               { "leg", CTL_NUMBER, CTL_REQUIRED, false, 1, 64, NULL,
+	                                 "from 1" },
+	                               { "description", CTL_LONG, CTL_REQUIRED, false, 1,
+	                                 CTL_LONG_MAX, NULL,
+	                                 "or - to read standard input, or @FILE" } } },
+	[CTL_SESSION_ADD_CANDIDATE] = { "session add-candidate",
+	                                CTL_ADMIN,
+	                                false,
+	                                "one more candidate of a leg's other side",
+	                                "A candidate line of SDP; end-of-candidates when there are "
+	                                "no more.",
+	                                { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX,
+	                                    NULL, "as `session show` prints it" },
+	                                  { "leg", CTL_NUMBER, CTL_REQUIRED, false, 1, 64, NULL,
+	                                    "from 1" },
+	                                  { "candidate", CTL_TEXT, CTL_REQUIRED, false, 1, 511,
+	                                    NULL, "candidate:... or end-of-candidates" },
+	                                  { "ufrag", CTL_TEXT, CTL_OPTION, false, 1, 256, NULL,
+	                                    "whose generation it is of (that of now)" } } },
+	[CTL_SESSION_ADD_LEG] = { "session add-leg",
+	                          CTL_ADMIN,
+	                          false,
+	                          "one more leg of a session",
+	                          NULL,
+	                          { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
+	                              "as `session show` prints it" },
+	                            { "role", CTL_WORD, CTL_OPTION, false, 0, 0, "lite full",
+	                              "of ICE: lite, unless said otherwise" },
+	                            { "controlling", CTL_FLAG, CTL_OPTION, false, 0, 0, NULL,
+	                              "a full leg that offers" },
+	                            { "direction", CTL_WORD, CTL_OPTION, false, 0, 0,
+	                              "sendrecv sendonly recvonly",
+	                              "what its peer does (sendrecv)" },
+	                            { "family", CTL_WORD, CTL_OPTION, false, 0, 0, "ip4 ip6 both",
+	                              "of candidates: both, where there are relayed "
+	                              "addresses" } } },
+	[CTL_SESSION_RESTART] = { "session restart",
+	                          CTL_ADMIN,
+	                          false,
+	                          "new credentials for a leg",
+	                          "Media goes on over the old pair until a new one is selected.",
+	                          { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
+	                              "as `session show` prints it" },
+	                            { "leg", CTL_NUMBER, CTL_REQUIRED, false, 1, 64, NULL,
+	                              "from 1" } } },
+	[CTL_SESSION_DELETE] = { "session delete",
+	                         CTL_ADMIN,
+	                         false,
+	                         "end a session, with its record",
+	                         NULL,
+	                         { { "id", CTL_NUMBER, CTL_REQUIRED, false, 1, INT64_MAX, NULL,
+	                             "as `session show` prints it" } } },
+	[CTL_SESSION_EVENTS] = { "session events",
+	                         CTL_READ,
+	                         false,
+	                         "what happens to sessions, one line each, until interrupted",
+	                         "Candidates, states, selected pairs, lost consent. On the socket "
+	                         "each is a "
+	                         "JSON-RPC notification, method session.event.",
+	                         { { "session", CTL_NUMBER, CTL_OPTION, false, 1, INT64_MAX, NULL,
+	                             "of this one only" } } },
 	[CTL_ADD_USER] = { "add user",
 	                   CTL_ADMIN,
 	                   false,
@@ -276,12 +379,36 @@ bool ctl_take_number(const struct ctl_param *p, int64_t number, struct ctl_value
 	return true;
 }
 
+static bool take_long(const struct ctl_param *p, const char *text, size_t len,
+                      struct ctl_value *out, struct ctl_complaint *why)
+{
+	if (len < p->min || len > p->max || memchr(text, '\0', len))
+		return complain(why, "'%s' must have %llu to %llu octets, none of them NUL",
+		                p->name, (unsigned long long)p->min, (unsigned long long)p->max);
+	free(out->longer);
+	out->longer = strndup(text, len);
+	out->given = out->longer != NULL;
+	return out->given || complain(why, "no memory");
+}
+
+void ctl_args_release(struct ctl_args *a)
+{
+	for (unsigned i = 0; i < CTL_PARAMS_MAX; i++) {
+		if (a->value[i].longer)
+			OPENSSL_cleanse(a->value[i].longer, strlen(a->value[i].longer));
+		free(a->value[i].longer);
+	}
+	OPENSSL_cleanse(a, sizeof(*a));
+}
+
 bool ctl_take_text(const struct ctl_param *p, const char *text, size_t len, struct ctl_value *out,
                    struct ctl_complaint *why)
 {
 	struct addr addr;
 	struct ctl_value v = { .given = true };
 
+	if (p->type == CTL_LONG)
+		return take_long(p, text, len, out, why);
 	if (len >= sizeof(v.text) || memchr(text, '\0', len))
 		return complain(why, "'%s' is longer than %d octets or holds a NUL", p->name,
 		                CTL_TEXT_MAX - 1);
@@ -303,6 +430,7 @@ bool ctl_take_text(const struct ctl_param *p, const char *text, size_t len, stru
 			return complain(why, "'%s' must be an IPv4 or IPv6 address", p->name);
 		addr_print(&addr, v.text);
 		break;
+	case CTL_LONG:
 	case CTL_FLAG:
 	case CTL_END: return complain(why, "'%s' is a flag and takes no value", p->name);
 	}

@@ -14,6 +14,7 @@
 
 enum {
 	CTL_PARAMS_MAX = 6,
+	CTL_LONG_MAX = 16 * 1024, /* octets of a long one */
 	CTL_TEXT_MAX = 512, /* octets of a text parameter, NUL included: a user name has 508 */
 	CTL_LINE_MAX = 64 * 1024, /* octets of a request line, newline included */
 };
@@ -28,6 +29,7 @@ enum ctl_level {
 enum ctl_type {
 	CTL_END = 0, /* behind the last parameter */
 	CTL_TEXT,
+	CTL_LONG,    /* text of any length; turnpikectl takes - for stdin, @FILE for a file */
 	CTL_WORD,    /* one of `words` */
 	CTL_NUMBER,  /* min..max */
 	CTL_SECONDS, /* the same; people may write 90s, 10m, 24h, 7d */
@@ -62,6 +64,14 @@ enum ctl_id {
 	CTL_SHOW_CONFIG,
 	CTL_SHOW_USERS,
 	CTL_DELETE_ALLOCATION,
+	CTL_SESSION_CREATE,
+	CTL_SESSION_SHOW,
+	CTL_SESSION_SET_REMOTE,
+	CTL_SESSION_ADD_CANDIDATE,
+	CTL_SESSION_ADD_LEG,
+	CTL_SESSION_RESTART,
+	CTL_SESSION_DELETE,
+	CTL_SESSION_EVENTS,
 	CTL_ADD_USER,
 	CTL_DELETE_USER,
 	CTL_CREDENTIAL,
@@ -98,10 +108,14 @@ struct ctl_value {
 	bool given;
 	uint64_t number; /* NUMBER, SECONDS; 1 for a flag */
 	char text[CTL_TEXT_MAX];
+	char *longer; /* CTL_LONG: malloc'd, NUL-terminated; see ctl_args_release() */
 };
 struct ctl_args {
 	struct ctl_value value[CTL_PARAMS_MAX];
 };
+
+/* Wipes and frees. */
+void ctl_args_release(struct ctl_args *a);
 
 struct ctl_complaint {
 	char text[256];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "abi/stats.h"
+#include "control/session/stats.h"
 #include "control/stats.h"
 #include "control/turn/stats.h"
 
@@ -33,7 +34,7 @@ static const struct {
 	const char *name, *help;
 } own_stats[] = {
 #define ROW(id, name, help) { name, help },
-	TURN_STATS(ROW) CONTROL_STATS(ROW)
+	TURN_STATS(ROW) SESSION_STATS(ROW) CONTROL_STATS(ROW)
 #undef ROW
 };
 enum { N_OWN_STATS = sizeof(own_stats) / sizeof(own_stats[0]) };

@@ -355,6 +355,14 @@ json_t *reply_counters(struct control *c, const char *match, bool nonzero)
 		            nonzero);
 	for (unsigned i = 0; i < n; i++)
 		put_counter(out, names[i].name, values[i], match, nonzero);
+	if (c->sessions) {
+		const struct session_stat_name *what;
+		const uint64_t *count;
+		const unsigned all = session_stats(c->sessions, &what, &count);
+
+		for (unsigned i = 0; i < all; i++)
+			put_counter(out, what[i].name, count[i], match, nonzero);
+	}
 	for (unsigned i = 0; i < CONTROL_STAT_COUNT; i++)
 		put_counter(out, own[i], c->stats.count[i], match, nonzero);
 	return out;

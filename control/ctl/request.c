@@ -147,10 +147,18 @@ bool ctl_request_parse(struct ctl_request *req, const char *line, size_t len, st
 	return good;
 }
 
+const struct ctl_value *ctl_arg(const struct ctl_request *req, const char *name)
+{
+	static const struct ctl_value none;
+	const int i = ctl_param_find(req->command, name, strlen(name));
+
+	return i < 0 ? &none : &req->args.value[i];
+}
+
 void ctl_request_release(struct ctl_request *req)
 {
 	json_decref(req->id);
-	OPENSSL_cleanse(&req->args, sizeof(req->args)); /* a password may be among them */
+	ctl_args_release(&req->args); /* a password may be among them */
 	req->id = NULL;
 }
 

@@ -42,6 +42,11 @@ struct ctl_error {
 json_t *ctl_fail(struct ctl_error *err, enum ctl_error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+struct control;
+struct ctl_request;
+/* Carries a command out; NULL: err says why. */
+typedef json_t *ctl_body(struct control *c, const struct ctl_request *req, struct ctl_error *err);
+
 struct ctl_request {
 	json_t *id; /* NULL: a notification; owned by the request */
 	const struct ctl_command *command;
@@ -54,6 +59,8 @@ struct ctl_request {
  */
 bool ctl_request_parse(struct ctl_request *req, const char *line, size_t len,
                        struct ctl_error *err);
+/* The value of a parameter; one not given where there is none. */
+const struct ctl_value *ctl_arg(const struct ctl_request *req, const char *name);
 void ctl_request_release(struct ctl_request *req);
 
 /*

@@ -26,7 +26,9 @@ struct client {
 	struct bufferevent *bev;
 	enum ctl_level level;
 	bool closing; /* disconnect when the last reply is out */
-	bool eof;     /* nothing more will be asked; what was asked is still answered */
+	bool listens; /* to events of `session`, or 0: of all */
+	uint64_t session;
+	bool eof; /* nothing more will be asked; what was asked is still answered */
 	struct client *next, **link;
 };
 
@@ -36,7 +38,7 @@ struct ctl_socket {
 	char path[108];
 	gid_t group;
 	struct client *clients;
-	unsigned n_clients;
+	unsigned n_clients, n_listen;
 };
 
 char *ctl_answer(struct control *c, enum ctl_level level, const char *line, size_t len,
@@ -66,6 +68,7 @@ static void client_free(struct client *cl)
 	if (cl->next)
 		cl->next->link = cl->link;
 	cl->socket->n_clients--;
+	cl->socket->n_listen -= cl->listens;
 	bufferevent_free(cl->bev);
 	free(cl);
 }
@@ -93,6 +96,39 @@ static void look_again(struct client *cl)
 	                    BEV_TRIG_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
 }
 
+static void begin_listening(struct client *cl, uint64_t session)
+{
+	static const struct timeval write_timeout = { .tv_sec = CTL_WRITE_TIMEOUT_S };
+
+	cl->socket->n_listen += !cl->listens;
+	cl->listens = true;
+	cl->session = session;
+	bufferevent_set_timeouts(cl->bev, NULL, &write_timeout);
+}
+
+unsigned ctl_socket_listeners(const struct ctl_socket *s)
+{
+	return s->n_listen;
+}
+
+void ctl_socket_tell(struct ctl_socket *s, uint64_t session, const json_t *said)
+{
+	char *const line = json_dumps(said, JSON_COMPACT);
+
+	for (struct client *cl = s->clients; line && cl; cl = cl->next) {
+		if (!cl->listens || cl->closing || (cl->session && cl->session != session))
+			continue;
+		if (evbuffer_get_length(bufferevent_get_output(cl->bev)) > CTL_UNREAD_MAX) {
+			s->control->stats.count[CONTROL_CTL_SLOW]++;
+			dismiss(cl, CTL_ERROR_BUSY, "events were not read in time");
+			continue;
+		}
+		bufferevent_write(cl->bev, line, strlen(line));
+		bufferevent_write(cl->bev, "\n", 1);
+	}
+	free(line);
+}
+
 /* Answers at most one line; the next one waits until this reply is gone (on_written). */
 static void serve(struct client *cl)
 {
@@ -107,7 +143,13 @@ static void serve(struct client *cl)
 		}
 		return;
 	}
-	char *const reply = ctl_answer(cl->socket->control, cl->level, line, len, &reply_len);
+	struct control *const c = cl->socket->control;
+
+	c->listen.asked = false;
+	char *const reply = ctl_answer(c, cl->level, line, len, &reply_len);
+
+	if (c->listen.asked)
+		begin_listening(cl, c->listen.session);
 
 	OPENSSL_cleanse(line, len);
 	free(line);

@@ -6,16 +6,11 @@
 #include <time.h>
 
 #include "abi/stats.h"
+#include "control/session/stats.h"
 #include "control/stats.h"
 #include "control/turn/stats.h"
 
 enum { COLUMNS_MAX = 16, CELL_MAX = 128 };
-
-struct column {
-	const char *head;
-	const char *path; /* keys, separated by dots */
-	bool right;       /* numbers stand to the right */
-};
 
 const char *text_amount(double n)
 {
@@ -98,7 +93,7 @@ static void pad(FILE *out, const char *text, int width, bool right, bool last)
 		fprintf(out, right ? "%*s%s" : "%-*s%s", width, text, last ? "\n" : "  ");
 }
 
-static void table(FILE *out, const json_t *rows, const struct column *columns)
+void text_table(FILE *out, const json_t *rows, const struct text_column *columns)
 {
 	int width[COLUMNS_MAX] = { 0 };
 	unsigned n = 0;
@@ -121,7 +116,7 @@ static void table(FILE *out, const json_t *rows, const struct column *columns)
 		out, cell(at(row, columns[k].path), text), width[k], columns[k].right, k + 1 == n);
 }
 
-static const struct column allocations[] = {
+static const struct text_column allocations[] = {
 	{ "ID", "id", true },
 	{ "USER", "user", false },
 	{ "CLIENT", "client", false },
@@ -137,7 +132,7 @@ static const struct column allocations[] = {
 	{ NULL, NULL, false },
 };
 
-static const struct column peers[] = {
+static const struct text_column peers[] = {
 	{ "KIND", "kind", false },
 	{ "PEER", "peer", false },
 	{ "CHANNEL", "channel", true },
@@ -147,7 +142,7 @@ static const struct column peers[] = {
 	{ NULL, NULL, false },
 };
 
-static const struct column workers[] = {
+static const struct text_column workers[] = {
 	{ "WORKER", "worker", true },       { "RX", "rx_packets", true },
 	{ "RX-OCTETS", "rx_octets", true }, { "TX", "tx_packets", true },
 	{ "TX-OCTETS", "tx_octets", true }, { "RELAYED", "relayed", true },
@@ -155,7 +150,7 @@ static const struct column workers[] = {
 	{ "SLEEPS", "sleeps", true },       { NULL, NULL, false },
 };
 
-static const struct column ports[] = {
+static const struct text_column ports[] = {
 	{ "PORT", "name", false },
 	{ "KIND", "kind", false },
 	{ "DEVICE", "device", false },
@@ -172,12 +167,12 @@ static const struct column ports[] = {
 	{ NULL, NULL, false },
 };
 
-static const struct column neighbours[] = {
+static const struct text_column neighbours[] = {
 	{ "ADDRESS", "address", false }, { "MAC", "mac", false },  { "STATE", "state", false },
 	{ "PORT", "port", false },       { "ROWS", "rows", true }, { NULL, NULL, false },
 };
 
-static const struct column users[] = {
+static const struct text_column users[] = {
 	{ "USER", "name", false },
 	{ "FROM", "from", false },
 	{ "ALLOCATIONS", "allocations", true },
@@ -262,7 +257,7 @@ static void status(FILE *out, const json_t *r)
 static void allocation(FILE *out, const json_t *r)
 {
 	char text[CELL_MAX];
-	static const struct column fields[] = {
+	static const struct text_column fields[] = {
 		{ "id", "id", false },
 		{ "user", "user", false },
 		{ "realm", "realm", false },
@@ -281,7 +276,7 @@ static void allocation(FILE *out, const json_t *r)
 	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		fprintf(out, "%-14s%s\n", fields[i].head, cell(at(r, fields[i].path), text));
 	fputc('\n', out);
-	table(out, at(r, "peers"), peers);
+	text_table(out, at(r, "peers"), peers);
 }
 
 struct described {
@@ -291,7 +286,8 @@ struct described {
 static const char *describe(const char *name)
 {
 #define ROW(id, name, help) { name, help },
-	static const struct described own[] = { TURN_STATS(ROW) CONTROL_STATS(ROW) };
+	static const struct described own[] = { TURN_STATS(ROW) SESSION_STATS(ROW)
+		                                        CONTROL_STATS(ROW) };
 #undef ROW
 	for (unsigned i = 0; i < STAT_COUNT; i++)
 		if (strcmp(stat_names[i].name, name) == 0)
@@ -373,17 +369,24 @@ void text_print(FILE *out, enum ctl_id id, const json_t *r)
 {
 	switch (id) {
 	case CTL_STATUS: status(out, r); break;
-	case CTL_SHOW_ALLOCATIONS: table(out, at(r, "allocations"), allocations); break;
+	case CTL_SHOW_ALLOCATIONS: text_table(out, at(r, "allocations"), allocations); break;
 	case CTL_SHOW_ALLOCATION: allocation(out, r); break;
-	case CTL_SHOW_WORKERS: table(out, at(r, "workers"), workers); break;
-	case CTL_SHOW_PORTS: table(out, at(r, "ports"), ports); break;
-	case CTL_SHOW_NEIGHBOURS: table(out, at(r, "neighbours"), neighbours); break;
+	case CTL_SHOW_WORKERS: text_table(out, at(r, "workers"), workers); break;
+	case CTL_SHOW_PORTS: text_table(out, at(r, "ports"), ports); break;
+	case CTL_SHOW_NEIGHBOURS: text_table(out, at(r, "neighbours"), neighbours); break;
 	case CTL_SHOW_COUNTERS: text_counters(out, r, false); break;
 	case CTL_SHOW_CONFIG: fputs(text_at(r, "yaml"), out); break;
-	case CTL_SHOW_USERS: table(out, at(r, "users"), users); break;
+	case CTL_SHOW_USERS: text_table(out, at(r, "users"), users); break;
 	case CTL_DELETE_ALLOCATION:
 		fprintf(out, "allocation %lld ended\n", (long long)number_at(r, "deleted"));
 		break;
+	case CTL_SESSION_CREATE:
+	case CTL_SESSION_SHOW:
+	case CTL_SESSION_SET_REMOTE:
+	case CTL_SESSION_ADD_CANDIDATE:
+	case CTL_SESSION_ADD_LEG:
+	case CTL_SESSION_RESTART:
+	case CTL_SESSION_DELETE: text_session(out, id, r); break;
 	case CTL_ADD_USER: fprintf(out, "user %s added\n", text_at(r, "added")); break;
 	case CTL_DELETE_USER: fprintf(out, "user %s deleted\n", text_at(r, "deleted")); break;
 	case CTL_CREDENTIAL: credential(out, r); break;
@@ -405,6 +408,7 @@ void text_print(FILE *out, enum ctl_id id, const json_t *r)
 		                                    : "stopping");
 		break;
 	case CTL_HELP: help(out, r); break;
+	case CTL_SESSION_EVENTS:
 	case CTL_WATCH:
 	case CTL_COMPLETION:
 	case CTL_COMMAND_COUNT: break;

@@ -8,6 +8,18 @@
 
 #include "control/ctl/grammar.h"
 
+struct text_column {
+	const char *head;
+	const char *path; /* keys, separated by dots */
+	bool right;       /* numbers stand to the right */
+};
+/* The columns end with one without a head. */
+void text_table(FILE *out, const json_t *rows, const struct text_column *columns);
+
+/* text_session.c: results of `session ...`, and one event as a line. */
+void text_session(FILE *out, enum ctl_id id, const json_t *result);
+void text_event(FILE *out, const json_t *event);
+
 void text_print(FILE *out, enum ctl_id id, const json_t *result);
 
 /* `show counters --describe`. */

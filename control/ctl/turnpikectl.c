@@ -171,6 +171,46 @@ static bool read_password(struct invocation *in)
 	return good;
 }
 
+/* All of a stream, or NULL: too long, or it cannot be read. */
+static char *read_all(FILE *from)
+{
+	char *const text = from ? calloc(1, CTL_LONG_MAX + 2) : NULL;
+
+	if (text && fread(text, 1, CTL_LONG_MAX + 1, from) <= CTL_LONG_MAX && !ferror(from))
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* A long text of "-" is standard input, "@FILE" what is in that. */
+static bool read_longer(struct invocation *in)
+{
+	struct ctl_complaint why;
+
+	for (int i = 0; in->command->params[i].type != CTL_END; i++) {
+		struct ctl_value *const v = &in->args.value[i];
+		const char *const word = v->longer;
+
+		if (!word || (strcmp(word, "-") != 0 && word[0] != '@'))
+			continue;
+		FILE *const from = word[0] == '@' ? fopen(word + 1, "r") : stdin;
+		char *const text = read_all(from);
+		const bool good =
+			text && ctl_take_text(&in->command->params[i], text, strlen(text), v, &why);
+
+		if (!text)
+			usage_error("cannot be read, or is too long", word);
+		else if (!good)
+			usage_error(why.text, NULL);
+		if (from && from != stdin)
+			fclose(from);
+		free(text);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
 static json_t *params_of(const struct invocation *in)
 {
 	json_t *const params = json_object();
@@ -181,11 +221,12 @@ static json_t *params_of(const struct invocation *in)
 
 		if (p->local || !v->given)
 			continue;
-		json_object_set_new(params, p->name,
-		                    p->type == CTL_FLAG ? json_true()
-		                    : p->type == CTL_NUMBER || p->type == CTL_SECONDS
-		                            ? json_integer((json_int_t)v->number)
-		                            : json_string(v->text));
+		json_object_set_new(
+			params, p->name,
+			p->type == CTL_FLAG ? json_true()
+			: p->type == CTL_NUMBER || p->type == CTL_SECONDS
+				? json_integer((json_int_t)v->number)
+				: json_string(p->type == CTL_LONG ? v->longer : v->text));
 	}
 	return params;
 }
@@ -338,7 +379,20 @@ static int watch(int fd, const struct invocation *in)
 	return EXIT_CODE_OK;
 }
 
-static int ask(const struct invocation *in)
+static void print_event(void *arg, const json_t *event)
+{
+	const struct invocation *const in = arg;
+
+	if (in->json) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		text_event(stdout, event);
+	}
+	fflush(stdout);
+}
+
+static int ask(struct invocation *in)
 {
 	struct client_error err;
 	char path[256];
@@ -354,6 +408,11 @@ static int ask(const struct invocation *in)
 
 		close(fd);
 		return status;
+	}
+	if (ctl_id_of(in->command) == CTL_SESSION_EVENTS) {
+		client_follow(fd, in->command->name, params_of(in), print_event, in, &err);
+		close(fd);
+		return told(&err);
 	}
 	json_t *const result = ctl_id_of(in->command) == CTL_SHOW_ALLOCATIONS
 	                               ? call_pages(fd, in, &err)
@@ -407,7 +466,7 @@ static int run(struct invocation *in, char *const words[], int n)
 		manual_completion(stdout);
 		return EXIT_CODE_OK;
 	}
-	if (!read_password(in))
+	if (!read_password(in) || !read_longer(in))
 		return EXIT_CODE_USAGE;
 	return ask(in);
 }
@@ -452,6 +511,6 @@ int main(int argc, char *argv[])
 	}
 	const int status = run(&in, argv + i, argc - i);
 
-	OPENSSL_cleanse(&in.args, sizeof(in.args));
+	ctl_args_release(&in.args);
 	return status;
 }

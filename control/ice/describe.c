@@ -175,7 +175,9 @@ enum ice_refused ice_remote(struct ice_agent *a, uint64_t now_ms, const struct i
 		return ICE_OK;
 	pair_begin(a);
 	a->pac_ms = now_ms + a->c.pac_ms; /* ICE-155 */
-	agent_state(a, ICE_RUNNING, ICE_WHY_NONE);
+	/* A lite agent may have been nominated to before it was told by whom. */
+	if (a->state == ICE_NEW || a->state == ICE_GATHERING)
+		agent_state(a, ICE_RUNNING, ICE_WHY_NONE);
 	for (unsigned s = 0; s < a->c.n_streams; s++)
 		request_replay_early(a, s);
 	return ICE_OK;

@@ -118,9 +118,9 @@ static_assert(sizeof(struct cmd_transmit) == 40, "");
  * with right integrity, and for a full leg every response, is punted (PUNT_ICE). What is not right
  * is dropped by name.
  *
- * Consent    From deadline_s on nothing is sent to the peer. Where patience_s is not 0 (a lite leg)
- *            each authenticated check of the selected peer that a worker answers moves the deadline
- *            to now + patience_s; control sees the last one in row_leg.heard_s.
+ * Consent    From deadline_s on nothing is sent to the peer; UINT32_MAX: nothing ends it. Where
+ * patience_s is not 0 (a lite leg) each authenticated check of the selected peer that a worker
+ * answers moves the deadline to now + patience_s; control sees the last one in row_leg.heard_s.
  * Events     As flows: ROW_OK with the row of the leg's counts (struct row_leg), ROW_FULL,
  *            ROW_REFUSED, ROW_DELETED with final counts to the peer and, as `from_*`, from it. A
  *            set that changes more than the deadline takes a new row, which ROW_OK tells whatever

@@ -50,8 +50,15 @@ static void rig_begin(struct rig *r)
 	snprintf(path, sizeof(path), "%s/store", r->dir);
 	CHECK(store_open(&r->store, path, 16, &found) == 0, "a store");
 	r->srv = stub_new();
-	r->c = loop_new(cfg, r->store, r->srv, &err);
+	r->c = loop_new(cfg, r->store, r->srv, stub_random, &err);
 	CHECK(r->c != NULL, err.text);
+	struct abi_relay relay = { .id = 0, .port_min = 49152, .port_max = 65535, .live = 1 };
+	const struct addr at = addr_from4((const uint8_t[]){ 198, 18, 0, 1 });
+
+	memcpy(relay.ip, at.ip, 16);
+	memcpy(relay.advertise, at.ip, 16);
+	session_set_tables(r->c->sessions, &relay, 1, loop_now_ms());
+	session_sync(r->c->sessions, loop_now_ms());
 }
 
 static void rig_end(struct rig *r)
@@ -131,6 +138,10 @@ static void every_command_is_whole(void)
 	}
 }
 
+#define SDP                                                                                  \
+	"v=0\\r\\no=- 0 0 IN IP4 0.0.0.0\\r\\ns=-\\r\\nt=0 0\\r\\nm=audio 9 RTP/AVP 0\\r\\n" \
+	"c=IN IP4 0.0.0.0\\r\\na=ice-ufrag:abcd\\r\\na=ice-pwd:0123456789012345678901\\r\\n"
+
 static void each_answers(void)
 {
 	static const struct {
@@ -145,6 +156,21 @@ static void each_answers(void)
 		{ "show counters", NULL, "turn_allocate" },
 		{ "show config", NULL, "yaml" },
 		{ "show users", NULL, "users" },
+		{ "session create", "{\"legs\":3,\"role\":\"full\",\"controlling\":\"1,3\"}",
+		  "legs" },
+		{ "session create", NULL, "legs" },
+		{ "session show", NULL, "sessions" },
+		{ "session show", "{\"id\":1}", "legs" },
+		{ "session set-remote", "{\"id\":1,\"leg\":1,\"description\":\"" SDP "\"}",
+		  "state" },
+		{ "session add-candidate",
+		  "{\"id\":1,\"leg\":1,\"candidate\":\"candidate:1 1 UDP 1 198.18.0.9 9 typ "
+		  "host\"}",
+		  "leg" },
+		{ "session add-leg", "{\"id\":1,\"direction\":\"recvonly\"}", "sdp" },
+		{ "session restart", "{\"id\":1,\"leg\":1}", "pwd" },
+		{ "session events", NULL, "listening" },
+		{ "session delete", "{\"id\":1}", "deleted" },
 		{ "delete allocation", "{\"id\":2}", "deleted" },
 		{ "add user", "{\"name\":\"bob\",\"password\":\"x\"}", "added" },
 		{ "delete user", "{\"name\":\"bob\"}", "deleted" },
@@ -176,6 +202,18 @@ static void each_answers(void)
 	rig_end(&r);
 }
 
+static const char *session_params(const struct ctl_command *c)
+{
+	switch (ctl_id_of(c)) {
+	case CTL_SESSION_SET_REMOTE: return "{\"id\":1,\"leg\":1,\"description\":\"x\"}";
+	case CTL_SESSION_ADD_CANDIDATE: return "{\"id\":1,\"leg\":1,\"candidate\":\"x\"}";
+	case CTL_SESSION_RESTART: return "{\"id\":1,\"leg\":1}";
+	case CTL_SESSION_ADD_LEG:
+	case CTL_SESSION_DELETE: return "{\"id\":1}";
+	default: return "{}";
+	}
+}
+
 static void levels(void)
 {
 	struct rig r;
@@ -187,7 +225,8 @@ static void levels(void)
 			strstr(c->name, "allocation") && !strstr(c->name, "allocations");
 		json_t *const reply =
 			call(&r, CTL_READ, c->name,
-		             needs_id                       ? "{\"id\":1}"
+		             strncmp(c->name, "session ", 8) == 0 ? session_params(c)
+		             : needs_id                           ? "{\"id\":1}"
 		             : ctl_id_of(c) == CTL_ADD_USER ? "{\"name\":\"a\",\"password\":\"b\"}"
 		             : ctl_id_of(c) == CTL_DELETE_USER   ? "{\"name\":\"a\"}"
 		             : ctl_id_of(c) == CTL_CREDENTIAL    ? "{\"user\":\"a\"}"

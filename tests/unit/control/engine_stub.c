@@ -165,11 +165,12 @@ void turn_sync(struct turn_server *srv, uint64_t now_ms)
 
 bool turn_sync_step(struct turn_server *srv, uint64_t now_ms)
 {
-	(void)now_ms;
 	srv->sync_steps++;
 	if (srv->sync_steps < 3)
 		stub_command(srv, CMD_SET, &(struct cmd_flow){ .tag = srv->sync_steps },
 		             sizeof(struct cmd_flow));
+	if (srv->sync_steps == 3 && srv->also)
+		srv->also(srv->also_arg, now_ms);
 	if (srv->sync_steps == 3)
 		stub_command(srv, CMD_SYNC_END, &(struct cmd_sync){ .tag = srv->syncs },
 		             sizeof(struct cmd_sync));
@@ -298,4 +299,66 @@ unsigned turn_stats(const struct turn_server *srv, const struct turn_stat_name *
 	*names = list;
 	*values = of;
 	return 1;
+}
+
+void stub_random(void *out, size_t len)
+{
+	static uint8_t next;
+
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)out)[i] = (uint8_t)(next += 37);
+}
+
+/* --- what sessions share with it --- */
+
+uint16_t turn_port_take(struct turn_server *srv, const struct addr *relay)
+{
+	(void)relay;
+	return (uint16_t)(50000 + srv->ports++);
+}
+
+bool turn_port_take_this(struct turn_server *srv, const struct addr *relay, uint16_t port)
+{
+	(void)srv, (void)relay, (void)port;
+	return true;
+}
+
+void turn_port_release(struct turn_server *srv, const struct addr *relay, uint16_t port)
+{
+	(void)relay, (void)port;
+	srv->ports_back++;
+}
+
+bool turn_rows(struct turn_server *srv, int n)
+{
+	srv->wide_rows += n;
+	return true;
+}
+
+bool turn_room(const struct turn_server *srv, uint32_t octets)
+{
+	(void)srv, (void)octets;
+	return true;
+}
+
+void *turn_command(struct turn_server *srv, enum cmd_kind kind, uint32_t octets)
+{
+	struct turn_action *const a = push(srv);
+
+	a->kind = ACTION_COMMAND;
+	a->command = kind;
+	a->octets = octets;
+	return a->body;
+}
+
+bool turn_peer_allowed(const struct turn_server *srv, const struct endpoint *peer)
+{
+	(void)srv, (void)peer;
+	return true;
+}
+
+void turn_set_also(struct turn_server *srv, turn_also *also, void *arg)
+{
+	srv->also = also;
+	srv->also_arg = arg;
 }

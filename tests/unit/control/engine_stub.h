@@ -28,9 +28,15 @@ struct turn_server {
 	uint64_t deleted;
 	char added[64], added_password[64];
 	enum turn_user_result user_result;
+
+	unsigned ports, ports_back; /* taken for legs, and given back */
+	int wide_rows;
+	turn_also *also;
+	void *also_arg;
 };
 
 struct turn_server *stub_new(void);
+turn_random stub_random;
 void stub_command(struct turn_server *srv, enum cmd_kind kind, const void *body, uint32_t octets);
 void stub_record(struct turn_server *srv, enum turn_action_kind kind, uint64_t id);
 void stub_allocate(struct turn_server *srv, uint64_t id);

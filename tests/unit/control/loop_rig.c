@@ -45,7 +45,7 @@ void rig_start(struct loop_rig *r)
 
 	r->srv = stub_new();
 	r->c = cfg && store_open(&r->store, path, 16, &found) == 0
-	               ? loop_new(cfg, r->store, r->srv, &err)
+	               ? loop_new(cfg, r->store, r->srv, stub_random, &err)
 	               : NULL;
 	if (!r->c || pthread_create(&r->thread, NULL, run, r) != 0) {
 		fprintf(stderr, "rig: %s\n", err.text);

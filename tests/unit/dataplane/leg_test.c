@@ -600,7 +600,7 @@ static void test_invalid(void)
 		case 2: w.c.relay = 100; break;
 		case 3: w.c.port = 0; break;
 		case 4: w.c.flags = 0x80; break;
-		case 5: w.c.deadline_s = UINT32_MAX; break;
+		case 5: w.c.deadline_s = UINT32_MAX - 1; break;
 		case 6: w.c.patience_s = UINT32_MAX; break;
 		case 7: memcpy(w.c.peer_ip, six.addr.ip, 16); break;
 		case 8: w.c.key[1].ufrag_len = LEG_UFRAG_MAX + 1; break;

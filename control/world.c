@@ -1,0 +1,148 @@
+#include "control/world.h"
+
+#include <stdlib.h>
+
+#include "control/counts.h"
+#include "control/ctl/events.h"
+#include "control/ctl/socket.h"
+#include "log.h"
+
+enum { PATIENCE_S = 30, FOLLOW_MS = 2000, TA_MS = 50 };
+
+static uint16_t take_port(void *arg, const struct addr *relay)
+{
+	return turn_port_take(((struct control *)arg)->turn, relay);
+}
+
+static bool take_this(void *arg, const struct addr *relay, uint16_t port)
+{
+	return turn_port_take_this(((struct control *)arg)->turn, relay, port);
+}
+
+static void release_port(void *arg, const struct addr *relay, uint16_t port)
+{
+	turn_port_release(((struct control *)arg)->turn, relay, port);
+}
+
+static bool rows(void *arg, int n)
+{
+	return turn_rows(((struct control *)arg)->turn, n);
+}
+
+static bool room(void *arg, uint32_t octets)
+{
+	return turn_room(((struct control *)arg)->turn, octets);
+}
+
+static void *command(void *arg, enum cmd_kind kind, uint32_t octets)
+{
+	return turn_command(((struct control *)arg)->turn, kind, octets);
+}
+
+static bool peer_allowed(void *arg, const struct endpoint *peer)
+{
+	return turn_peer_allowed(((struct control *)arg)->turn, peer);
+}
+
+static bool counts(void *arg, uint32_t row, struct session_counts *out)
+{
+	(void)arg;
+	return counts_read_leg(row, out);
+}
+
+static void draw(void *arg, void *out, size_t n)
+{
+	((struct control *)arg)->random(out, n);
+}
+
+static bool also(void *arg, uint64_t now_ms)
+{
+	return session_sync_step(arg, now_ms);
+}
+
+struct session_server *world_sessions(struct control *c)
+{
+	const struct session_setup setup = {
+		.world = {
+			.arg = c,
+			.take_port = take_port,
+			.take_this = take_this,
+			.release_port = release_port,
+			.rows = rows,
+			.room = room,
+			.command = command,
+			.peer_allowed = peer_allowed,
+			.counts = counts,
+			.random = draw,
+		},
+		.store = c->store,
+		.legs_max = c->cfg->limit_legs,
+		.ta_ms = TA_MS,
+		.patience_s = PATIENCE_S,
+		.follow_ms = FOLLOW_MS,
+	};
+	struct session_server *const srv =
+		setup.legs_max ? session_server_new(&setup, loop_now_ms()) : NULL;
+
+	if (!srv)
+		return NULL;
+	turn_set_also(c->turn, also, srv);
+	const unsigned n = session_restore(srv, loop_now_ms());
+
+	if (n)
+		log_info("session", "restored", "sessions=%u", n);
+	return srv;
+}
+
+/* --- what happened --- */
+
+static void write_log(const struct session_event *e)
+{
+	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
+	const unsigned long long id = e->session;
+
+	switch (e->kind) {
+	case SESSION_EVENT_CREATED: log_info("session", "begin", "id=%llu", id); break;
+	case SESSION_EVENT_CANDIDATE: break;
+	case SESSION_EVENT_STATE:
+		log_info("session", "state", "id=%llu leg=%u state=%s reason=%s", id, e->leg,
+		         events_state(e->state), events_reason(e->why));
+		break;
+	case SESSION_EVENT_SELECTED:
+		log_info("session", "selected",
+		         "id=%llu leg=%u local=%s local_type=%s remote=%s remote_type=%s", id,
+		         e->leg, endpoint_print(&e->pair.local.at, local),
+		         ice_type_name[e->pair.local.type],
+		         endpoint_print(&e->pair.remote.at, remote),
+		         ice_type_name[e->pair.remote.type]);
+		break;
+	case SESSION_EVENT_CONSENT_LOST:
+		log_info("session", "consent-lost", "id=%llu leg=%u reason=%s", id, e->leg,
+		         events_reason(e->why));
+		break;
+	case SESSION_EVENT_ENDED:
+		log_info(
+			"session", "end",
+			"id=%llu to_packets=%llu to_octets=%llu from_packets=%llu from_octets=%llu",
+			id, (unsigned long long)e->counts.to_packets,
+			(unsigned long long)e->counts.to_octets,
+			(unsigned long long)e->counts.from_packets,
+			(unsigned long long)e->counts.from_octets);
+		break;
+	}
+}
+
+void world_tell(struct control *c)
+{
+	struct session_event e;
+
+	while (session_next_event(c->sessions, &e)) {
+		write_log(&e);
+		if (c->ctl && ctl_socket_listeners(c->ctl)) {
+			json_t *const said = events_json(&e);
+
+			ctl_socket_tell(c->ctl, e.session, said);
+			json_decref(said);
+		}
+	}
+}
