@@ -132,17 +132,40 @@ static void write_log(const struct session_event *e)
 	}
 }
 
+static void say(struct control *c, const struct session_event *e)
+{
+	json_t *const said = events_json(e);
+
+	ctl_socket_tell(c->ctl, e->session, said);
+	json_decref(said);
+}
+
+/* A leg has all its candidates at once: they are the data plane's own addresses. */
+static void say_candidates(struct control *c, const struct session_event *of)
+{
+	struct session_event e = { .kind = SESSION_EVENT_CANDIDATE,
+		                   .session = of->session,
+		                   .leg = of->leg };
+	struct session_leg_info *const l = malloc(sizeof(*l));
+
+	if (l && session_leg(c->sessions, of->session, of->leg, l))
+		for (unsigned i = 0; i < l->local->stream[0].n_candidates; i++) {
+			e.candidate = l->local->stream[0].candidate[i];
+			say(c, &e);
+		}
+	free(l);
+}
+
 void world_tell(struct control *c)
 {
 	struct session_event e;
 
 	while (session_next_event(c->sessions, &e)) {
 		write_log(&e);
-		if (c->ctl && ctl_socket_listeners(c->ctl)) {
-			json_t *const said = events_json(&e);
-
-			ctl_socket_tell(c->ctl, e.session, said);
-			json_decref(said);
-		}
+		if (!c->ctl || !ctl_socket_listeners(c->ctl))
+			continue;
+		say(c, &e);
+		if (e.kind == SESSION_EVENT_STATE && e.state == ICE_GATHERING)
+			say_candidates(c, &e);
 	}
 }

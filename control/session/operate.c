@@ -204,10 +204,10 @@ static bool allowed(struct session_server *srv, const struct endpoint *at)
 	return false;
 }
 
-/* ICE-216: what the relay may not talk to is taken out. How many were. */
-static unsigned filter(struct session_server *srv, struct ice_stream_description *d)
+/* ICE-216: what the relay may not talk to is taken out. */
+static void filter(struct session_server *srv, struct ice_stream_description *d)
 {
-	unsigned n = 0, out = 0;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->n_candidates; i++) {
 		if (allowed(srv, &d->candidate[i].at)) {
@@ -217,10 +217,8 @@ static unsigned filter(struct session_server *srv, struct ice_stream_description
 		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
 			if (endpoint_equal(&d->chosen[c], &d->candidate[i].at))
 				d->chosen[c].port = 0;
-		out++;
 	}
 	d->n_candidates = n;
-	return out;
 }
 
 static bool begins(const char *text, size_t len, const char *with)
@@ -263,13 +261,7 @@ enum session_result session_set_remote(struct session_server *srv, uint64_t id, 
 		return refuse(srv, SESSION_BAD, err, why);
 	if (srv->theirs->n_streams == 0)
 		return refuse(srv, SESSION_BAD, "no media in it", why);
-	const unsigned out = filter(srv, d);
-
-	if (out > 0 && d->n_candidates == 0)
-		return refuse(srv, SESSION_BAD,
-		              "all candidates are addresses the relay may not talk to; see "
-		              "peers.allow",
-		              why);
+	filter(srv, d); /* a host behind a NAT may have no others, and is found by its checks */
 	r = result_of(srv, ice_remote(srv->legs[n].agent, srv->now_ms, srv->theirs), why);
 	crypto_wipe(d->pwd, sizeof(d->pwd));
 	if (r == SESSION_OK)
@@ -299,7 +291,7 @@ static enum ice_refused add(struct session_server *srv, struct leg *l, const cha
 	case SDP_CANDIDATE: break;
 	}
 	if (!allowed(srv, &c.at))
-		return ICE_OFF_POLICY;
+		return ICE_OK; /* counted, and of no use */
 	return ice_remote_candidate(l->agent, srv->now_ms, 0, ufrag, &c);
 }
 

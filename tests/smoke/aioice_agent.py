@@ -31,6 +31,8 @@ async def understand(connection, text):
         kind, _, rest = word.partition("=")
         if kind == "stream":
             _, _, connection.remote_username, connection.remote_password = rest.split(",")
+        elif word == "lite":
+            connection.remote_is_lite = True
         elif kind == "c":
             foundation, component, protocol, what, priority, host, port, *related = rest.split(",")
             if protocol == "udp":
