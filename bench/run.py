@@ -32,7 +32,7 @@ import stats  # noqa: E402
 from rigs import generator, plan, scale, shared, veth  # noqa: E402
 
 HUGEPAGES = 1024
-CONTROL_FIRST = ("bench_ring", "bench_alloc", "bench_visible", "bench_scale")
+CONTROL_FIRST = ("bench_ring", "bench_alloc", "bench_session", "bench_visible", "bench_scale")
 SHORT = ("bench_fleet",)  # steady in its quick form: the rest would take a part's whole time
 
 

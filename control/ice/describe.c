@@ -63,6 +63,17 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 	a->described = true;
 }
 
+bool ice_local_key(const struct ice_agent *a, unsigned stream, bool before, struct ice_key *out)
+{
+	const struct stream *const s = &a->stream[stream];
+	const struct credentials *const c = before ? &s->before.mine : &s->now.mine;
+
+	if (before && !s->has_before)
+		return false;
+	*out = (struct ice_key){ c->ufrag, c->key };
+	return true;
+}
+
 /* --- remote side --- */
 
 /* ICE-072. */

@@ -23,6 +23,7 @@
 
 #include "addr.h"
 #include "control/ice/trace.h"
+#include "crypto.h"
 
 enum {
 	ICE_STREAMS_MAX = 16,
@@ -107,9 +108,14 @@ struct ice_config {
 	uint32_t nominate_ms, nominate_relay_ms; /* 500, 1500 (ICE-141) */
 	uint32_t wait_nomination_ms;             /* 30000 (ICE-159) */
 	unsigned pairs_max;                      /* 100 */
-	bool no_consent; /* keepalives only: peers of old, lite ones that answer nothing */
+	uint32_t patience_ms; /* lite: silence of the peer that ends its consent; 0: nothing does */
+	uint32_t follow_ms;   /* lite: ICE-169; 0: the peer moves by nomination only */
+	bool no_consent;      /* keepalives only: peers of old, lite ones that answer nothing */
 	ice_random *random;
 	void *random_arg;
+	/* Is it another live agent's ufrag? Then another is drawn (ICE-054). NULL: never. */
+	bool (*taken)(void *arg, const char *ufrag);
+	void *taken_arg;
 	ice_trace *trace; /* NULL: none */
 	void *trace_arg;
 };
@@ -208,6 +214,18 @@ bool ice_send(struct ice_agent *a, uint64_t now_ms, unsigned stream, unsigned co
  */
 uint64_t ice_send_until_ms(struct ice_agent *a, unsigned stream, unsigned component);
 
+/* Whoever answers checks in a lite agent's place: the selected peer was last heard then. */
+void ice_heard(struct ice_agent *a, uint64_t heard_ms);
+/*
+ * What whoever answers in the agent's place has to know of a stream: our ufrag, and the key of our
+ * password. before: of the generation before a restart. false: there is none.
+ */
+struct ice_key {
+	const char *ufrag; /* until the next call */
+	struct crypto_hmac_sha1 key;
+};
+bool ice_local_key(const struct ice_agent *a, unsigned stream, bool before, struct ice_key *out);
+
 enum ice_event_kind {
 	ICE_EVENT_SEND,      /* datagram is to be sent */
 	ICE_EVENT_CANDIDATE, /* a local one, to be trickled: stream, candidate */
@@ -284,6 +302,22 @@ bool ice_selected(const struct ice_agent *a, unsigned stream, unsigned component
 void ice_restart(struct ice_agent *a, uint64_t now_ms);
 /* Ends allocations, then ICE_CLOSED. */
 void ice_close(struct ice_agent *a, uint64_t now_ms);
+
+/*
+ * An agent of one stream and component that outlives its process: credentials of both sides, role
+ * and selected pair, as octets for the same machine. 0: does not fit, or is no such agent.
+ *
+ * A pair that was selected is so again, and consent is asked for within the interval it would be
+ * anyway: many agents resumed at one moment do not ask at one moment. `heard_ms`: when the peer was
+ * last known to consent. An agent that had none yet keeps credentials; candidates of the peer are
+ * forgotten, and come back with its description or its checks. Nothing of it is told as an event.
+ */
+enum { ICE_SAVED_MAX = 1400 };
+size_t ice_save(const struct ice_agent *a, void *out, size_t cap);
+/* `bases` are those it had, in that order. NULL: no memory, or octets that cannot be. */
+struct ice_agent *ice_resume(const struct ice_config *c, const struct ice_base *bases,
+                             unsigned n_bases, const void *saved, size_t len, uint64_t heard_ms,
+                             uint64_t now_ms);
 
 /* The check lists as a table for people; NUL-terminated, cut at cap. */
 size_t ice_explain(const struct ice_agent *a, char *out, size_t cap);

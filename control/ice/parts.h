@@ -13,6 +13,7 @@
  *   conclude.c   nomination, completion, failure
  *   path.c       selected pairs: data, keepalives, consent
  *   restart.c    generations
+ *   save.c       an agent as octets, and back
  *   message.c    the octets of checks and answers
  *
  * Indexes      Candidates and pairs never move; a pair is found by index, `id` tells it from one
@@ -139,6 +140,8 @@ struct path {
 	uint8_t asked[8][STUN_TXID_LEN]; /* the last ones */
 	unsigned n_asked;
 	struct ice_selected facts;
+	struct endpoint other; /* lite: not the peer, heard since (ICE-169); port 0: none */
+	uint64_t other_ms;
 };
 
 struct generation {
@@ -319,7 +322,12 @@ void agent_tell(struct ice_agent *a, const struct told *t);
 
 /* --- path.c --- */
 void path_select(struct ice_agent *a, unsigned stream, unsigned component, int pair);
+/* Selected in another life; the peer was heard then. */
+void path_resume(struct ice_agent *a, int pair, uint64_t heard_ms);
 bool path_poll(struct ice_agent *a, struct ice_event *out);
+/* [L] A good check of `from`. true: the peer is there now, and nowhere else (ICE-169). */
+bool path_heard(struct ice_agent *a, unsigned stream, unsigned component, struct via via,
+                const struct endpoint *from);
 bool path_answered(struct ice_agent *a, struct via via, const struct endpoint *from,
                    const struct stun_msg *m);
 struct path *path_for_data(struct ice_agent *a, unsigned stream, unsigned component);

@@ -42,6 +42,14 @@ static void describe(const struct ice_agent *a, int pair, struct ice_selected *o
 	};
 }
 
+/* When silence ends consent. */
+static uint64_t end_ms(const struct ice_agent *a, const struct path *path)
+{
+	if (asks(a))
+		return path->consent_ms + CONSENT_LOST_MS;
+	return a->c.lite && a->c.patience_ms ? path->consent_ms + a->c.patience_ms : UINT64_MAX;
+}
+
 void path_select(struct ice_agent *a, unsigned stream, unsigned component, int pair)
 {
 	struct stream *const s = &a->stream[stream];
@@ -74,6 +82,17 @@ void path_select(struct ice_agent *a, unsigned stream, unsigned component, int p
 	agent_tell(a, &(struct told){ .kind = ICE_EVENT_SELECTED,
 	                              .stream = (uint8_t)stream,
 	                              .component = (uint8_t)component });
+}
+
+/* ICE-193: asked within the first interval, so that many do not ask at one moment. */
+void path_resume(struct ice_agent *a, int pair, uint64_t heard_ms)
+{
+	const struct pair *const p = &a->pair[pair];
+	struct path *const path = &a->stream[p->stream].path[p->component - 1];
+
+	path_select(a, p->stream, p->component, pair);
+	path->consent_ms = heard_ms < a->now_ms ? heard_ms : a->now_ms;
+	path->ask_ms = a->now_ms + draw(a, CONSENT_MIN_MS + CONSENT_SPAN_MS);
 }
 
 bool ice_selected(const struct ice_agent *a, unsigned stream, unsigned component,
@@ -155,11 +174,11 @@ static bool tend(struct ice_agent *a, struct path *path, unsigned stream, bool o
 
 	if (!path->live || path->lost)
 		return false;
+	if (a->now_ms >= end_ms(a, path)) {
+		lose(a, path, ICE_WHY_CONSENT_LOST);
+		return false;
+	}
 	if (asks(a)) {
-		if (a->now_ms >= path->consent_ms + CONSENT_LOST_MS) {
-			lose(a, path, ICE_WHY_CONSENT_LOST);
-			return false;
-		}
 		if (!old && a->state == ICE_COMPLETED &&
 		    (path->unanswered > SHAKY_MISSED || a->now_ms >= path->consent_ms + SHAKY_MS))
 			agent_state(a, ICE_DISCONNECTED, ICE_WHY_NONE); /* ICE-187 */
@@ -189,9 +208,9 @@ static uint64_t path_due(const struct ice_agent *a, const struct path *path)
 
 	if (!path->live || path->lost)
 		return UINT64_MAX;
+	ms = end_ms(a, path);
 	if (!asks(a))
-		return path->sent_ms + KEEPALIVE_MS;
-	ms = path->consent_ms + CONSENT_LOST_MS;
+		return ms < path->sent_ms + KEEPALIVE_MS ? ms : path->sent_ms + KEEPALIVE_MS;
 	if (path->ask_ms < ms)
 		ms = path->ask_ms;
 	if (a->state == ICE_COMPLETED && path->consent_ms + SHAKY_MS < ms)
@@ -295,7 +314,48 @@ uint64_t ice_send_until_ms(struct ice_agent *a, unsigned stream, unsigned compon
 
 	if (!p || a->state == ICE_CLOSED)
 		return 0;
-	return asks(a) ? p->consent_ms + CONSENT_LOST_MS : UINT64_MAX;
+	return end_ms(a, p);
+}
+
+/* An answer went out with it: no keepalive is due (ICE-178). */
+static void refresh(struct path *p, uint64_t ms)
+{
+	if (ms > p->consent_ms)
+		p->consent_ms = ms;
+	if (ms > p->sent_ms)
+		p->sent_ms = ms;
+}
+
+void ice_heard(struct ice_agent *a, uint64_t heard_ms)
+{
+	for (unsigned s = 0; s < a->c.n_streams; s++)
+		for (unsigned c = 1; c <= a->c.n_components; c++) {
+			struct path *const p = path_for_data(a, s, c);
+
+			if (p)
+				refresh(p, heard_ms);
+		}
+}
+
+bool path_heard(struct ice_agent *a, unsigned stream, unsigned component, struct via via,
+                const struct endpoint *from)
+{
+	struct path *const p = path_for_data(a, stream, component);
+
+	if (!p)
+		return false;
+	if (via_equal(p->via, via) && endpoint_equal(&p->to, from)) {
+		refresh(p, a->now_ms);
+		return false;
+	}
+	if (p != &a->stream[stream].path[component - 1] || !a->c.follow_ms)
+		return false; /* during a restart it is the peer that decides */
+	if (!endpoint_equal(&p->other, from) || p->consent_ms >= p->other_ms) {
+		p->other = *from;
+		p->other_ms = a->now_ms;
+		return false;
+	}
+	return a->now_ms >= p->other_ms + a->c.follow_ms;
 }
 
 /* ICE-191: whoever has shown that it is the peer. */

@@ -164,8 +164,10 @@ static void follow(struct ice_agent *a, const struct request *q, int local)
 	struct stream *const s = &a->stream[q->stream];
 	int remote = remote_at(s, q->component, ICE_UDP, &q->from), i;
 
+	const bool moved = path_heard(a, q->stream, q->component, q->via, &q->from);
+
 	i = pair_find(a, q->stream, q->via, q->component, &q->from);
-	if (i == NONE && !q->c.use_candidate)
+	if (i == NONE && !q->c.use_candidate && !moved)
 		return;
 	if (remote == NONE)
 		remote = remote_learn(a, q->stream, q->component, &q->from,
@@ -175,12 +177,15 @@ static void follow(struct ice_agent *a, const struct request *q, int local)
 	if (i == NONE)
 		return;
 	a->pair[i].heard = true;
-	if (!q->c.use_candidate)
+	if (!q->c.use_candidate && !moved)
 		return;
 	pair_state(a, i, ICE_SUCCEEDED, "followed");
 	a->pair[i].valid_pair = i;
 	if (s->done[q->component - 1]) {
-		renominate(a, q->stream, q->component, i);
+		if (moved)
+			path_select(a, q->stream, q->component, i);
+		else
+			renominate(a, q->stream, q->component, i);
 		return;
 	}
 	conclude_valid(a, i);

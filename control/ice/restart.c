@@ -1,7 +1,7 @@
 /* Generations (ICE-053, ICE-054, ICE-170 to ICE-177). */
 #include "control/ice/parts.h"
 
-enum { UFRAG_LEN = 8, PWD_LEN = 24 };
+enum { UFRAG_LEN = 8, PWD_LEN = 24, DRAWS_MAX = 8 };
 
 static void draw(struct ice_agent *a, char *out, unsigned n)
 {
@@ -16,7 +16,11 @@ static void draw(struct ice_agent *a, char *out, unsigned n)
 
 void credentials_draw(struct ice_agent *a, struct credentials *c)
 {
-	draw(a, c->ufrag, UFRAG_LEN);
+	for (unsigned i = 0; i < DRAWS_MAX; i++) {
+		draw(a, c->ufrag, UFRAG_LEN);
+		if (!a->c.taken || !a->c.taken(a->c.taken_arg, c->ufrag))
+			break;
+	}
 	draw(a, c->pwd, PWD_LEN);
 	crypto_hmac_sha1_key(&c->key, c->pwd, PWD_LEN);
 	c->set = true;

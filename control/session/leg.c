@@ -1,7 +1,7 @@
 /* A leg: its agent, and what the agent tells. */
 #include <string.h>
 
-#include "control/session/parts.h"
+#include "control/session/record.h"
 #include "crypto.h"
 
 /* --- made and ended --- */
@@ -50,6 +50,8 @@ static bool take_base(struct session_server *srv, uint32_t n, uint8_t slot, uint
 		return false;
 	if (port == 0)
 		port = w->take_port(w->arg, &srv->relay[slot].addr);
+	else if (!w->take_this(w->arg, &srv->relay[slot].addr, port))
+		port = 0;
 	if (port == 0) {
 		w->rows(w->arg, -ROWS_BASE);
 		return false;
@@ -72,27 +74,62 @@ void leg_close_base(struct session_server *srv, struct base *b)
 	b->port = 0;
 }
 
-static struct ice_agent *make_agent(struct session_server *srv, const struct leg *l,
-                                    bool controlling)
+static uint64_t hash_ufrag(const struct session_server *srv, const char ufrag[LEG_UFRAG_MAX])
+{
+	uint64_t words[LEG_UFRAG_MAX / 8];
+
+	memcpy(words, ufrag, sizeof(words));
+	return index_hash(&srv->by_ufrag, words, LEG_UFRAG_MAX / 8);
+}
+
+/* ICE-054. */
+static bool ufrag_taken(void *arg, const char *ufrag)
+{
+	const struct session_server *const srv = arg;
+	char padded[LEG_UFRAG_MAX] = "";
+
+	memcpy(padded, ufrag, strnlen(ufrag, sizeof(padded)));
+	for (uint32_t n = index_first(&srv->by_ufrag, hash_ufrag(srv, padded)); n != NONE;
+	     n = index_after(&srv->by_ufrag, n))
+		if (memcmp(srv->legs[n].key[0].ufrag, padded, sizeof(padded)) == 0)
+			return true;
+	return false;
+}
+
+static struct ice_config config_of(struct session_server *srv, const struct leg *l,
+                                   bool controlling)
 {
 	struct ice_config c = ice_defaults();
-	struct ice_agent *a;
 
 	c.lite = !l->full;
 	c.controlling = l->full && controlling;
 	c.ta_ms = srv->setup.ta_ms;
+	c.patience_ms = l->full ? 0 : srv->setup.patience_s * 1000;
+	c.follow_ms = srv->setup.follow_ms;
 	c.allow_loopback = true; /* the relay's addresses are the operator's choice */
 	c.random = srv->setup.world.random;
 	c.random_arg = srv->setup.world.arg;
-	a = ice_new(&c, srv->now_ms);
+	c.taken = ufrag_taken;
+	c.taken_arg = srv;
+	return c;
+}
+
+/* In the form that peers are told and reach: which it is here, only rows know. */
+static struct ice_base base_of(const struct session_server *srv, const struct base *b)
+{
+	return (struct ice_base){ .component = 1,
+		                  .at = { srv->relay[b->relay].advertise, b->port },
+		                  .default_route = true };
+}
+
+static struct ice_agent *make_agent(struct session_server *srv, const struct leg *l,
+                                    bool controlling)
+{
+	const struct ice_config c = config_of(srv, l, controlling);
+	struct ice_agent *const a = ice_new(&c, srv->now_ms);
+
 	for (unsigned i = 0; a && i < l->n_bases; i++) {
-		const struct base *const b = &l->base[i];
-		const struct ice_base is = {
-			.component = 1,
-			/* Whoever is told another address than the one here sends there. */
-			.at = { srv->relay[b->relay].advertise, b->port },
-			.default_route = true,
-		};
+		const struct ice_base is = base_of(srv, &l->base[i]);
 
 		if (ice_add_base(a, srv->now_ms, &is) != (int)i) {
 			ice_free(a);
@@ -128,27 +165,42 @@ static void unlink_leg(struct session_server *srv, uint32_t n)
 	srv->n_legs--;
 }
 
-/* ICE-054 and the keys by which workers know checks. */
-static void take_keys(struct session_server *srv, struct leg *l)
+static void unindex(struct session_server *srv, struct leg *l)
 {
-	const struct ice_stream_description *const d = &srv->ours->stream[0];
-	struct cmd_leg_key *const k = &l->key[0];
-	struct crypto_hmac_sha1 key;
-
-	ice_local(l->agent, srv->ours);
-	if (k->ufrag_len)
-		l->key[1] = l->key[0];
-	*k = (struct cmd_leg_key){ .ufrag_len = (uint32_t)strlen(d->ufrag) };
-	memcpy(k->ufrag, d->ufrag, k->ufrag_len);
-	crypto_hmac_sha1_key(&key, d->pwd, strlen(d->pwd));
-	memcpy(k->inner, key.inner, sizeof(k->inner));
-	memcpy(k->outer, key.outer, sizeof(k->outer));
-	crypto_wipe(&key, sizeof(key));
-	l->generation = (uint16_t)ice_generation(l->agent);
+	if (l->indexed)
+		index_remove(&srv->by_ufrag, hash_ufrag(srv, l->key[0].ufrag),
+		             (uint32_t)(l - srv->legs));
+	l->indexed = false;
 }
 
-uint32_t leg_make(struct session_server *srv, uint32_t session, const struct leg_plan *plan,
-                  const char **why)
+static void take_key(const struct leg *l, bool before, struct cmd_leg_key *k)
+{
+	struct ice_key key;
+
+	*k = (struct cmd_leg_key){ .ufrag_len = 0 };
+	if (!ice_local_key(l->agent, 0, before, &key))
+		return;
+	k->ufrag_len = (uint32_t)strnlen(key.ufrag, LEG_UFRAG_MAX);
+	memcpy(k->ufrag, key.ufrag, k->ufrag_len);
+	memcpy(k->inner, key.key.inner, sizeof(k->inner));
+	memcpy(k->outer, key.key.outer, sizeof(k->outer));
+	crypto_wipe(&key, sizeof(key));
+}
+
+/* The keys by which workers know checks, of both generations. */
+static void take_keys(struct session_server *srv, struct leg *l)
+{
+	unindex(srv, l);
+	take_key(l, false, &l->key[0]);
+	take_key(l, true, &l->key[1]);
+	l->generation = (uint16_t)ice_generation(l->agent);
+	index_add(&srv->by_ufrag, hash_ufrag(srv, l->key[0].ufrag), (uint32_t)(l - srv->legs));
+	l->indexed = true;
+}
+
+/* With its ports, without an agent. */
+static uint32_t begin(struct session_server *srv, uint32_t session, const struct leg_plan *plan,
+                      const char **why)
 {
 	const uint32_t n = take(srv);
 	struct leg *const l = n != NONE ? &srv->legs[n] : NULL;
@@ -162,6 +214,7 @@ uint32_t leg_make(struct session_server *srv, uint32_t session, const struct leg
 	l->session = session;
 	l->full = plan->wanted.full;
 	l->direction = (uint8_t)plan->wanted.direction;
+	l->patience_s = l->full ? 0 : srv->setup.patience_s;
 	link_leg(srv, n);
 	for (unsigned i = 0; i < plan->n_bases; i++)
 		if (!take_base(srv, n, plan->relay[i], plan->port[i])) {
@@ -169,13 +222,75 @@ uint32_t leg_make(struct session_server *srv, uint32_t session, const struct leg
 			leg_undo(srv, n);
 			return NONE;
 		}
-	l->agent = make_agent(srv, l, plan->wanted.controlling);
-	if (!l->agent) {
+	return n;
+}
+
+static uint32_t finish(struct session_server *srv, uint32_t n, const char **why)
+{
+	if (!srv->legs[n].agent) {
 		*why = "no memory for another leg";
 		leg_undo(srv, n);
 		return NONE;
 	}
-	take_keys(srv, l);
+	take_keys(srv, &srv->legs[n]);
+	srv->legs[n].controlling = ice_role(srv->legs[n].agent) == ICE_CONTROLLING;
+	return n;
+}
+
+uint32_t leg_make(struct session_server *srv, uint32_t session, const struct leg_plan *plan,
+                  const char **why)
+{
+	const uint32_t n = begin(srv, session, plan, why);
+	struct leg *const l = n != NONE ? &srv->legs[n] : NULL;
+
+	if (!l)
+		return NONE;
+	l->agent = make_agent(srv, l, plan->wanted.controlling);
+	return finish(srv, n, why);
+}
+
+size_t leg_save(const struct leg *l, void *out, size_t cap)
+{
+	return ice_save(l->agent, out, cap);
+}
+
+/*
+ * When its peer last consented, as far as is known: of a lite leg the row will show it, so that it
+ * gets a little more time than the record says.
+ */
+static uint64_t heard_ms(const struct session_server *srv, const struct leg *l,
+                         const struct image *image)
+{
+	const uint64_t known = (uint64_t)image->heard_s * 1000;
+	const uint64_t spent = (uint64_t)l->patience_s * 1000 - GRANT_MS;
+	const uint64_t granted = srv->now_ms > spent ? srv->now_ms - spent : 0;
+
+	return l->full || l->patience_s * 1000 <= GRANT_MS || known > granted ? known : granted;
+}
+
+uint32_t leg_restore(struct session_server *srv, uint32_t session, const struct image *image)
+{
+	struct ice_base bases[SESSION_ADDRESSES_MAX];
+	const char *why;
+	const uint32_t n = begin(srv, session, &image->plan, &why);
+	struct leg *const l = n != NONE ? &srv->legs[n] : NULL;
+
+	if (!l)
+		return NONE;
+	const struct ice_config c = config_of(srv, l, false);
+
+	for (unsigned i = 0; i < l->n_bases; i++)
+		bases[i] = base_of(srv, &l->base[i]);
+	l->agent = ice_resume(&c, bases, l->n_bases, image->agent, image->agent_len,
+	                      heard_ms(srv, l, image), srv->now_ms);
+	if (finish(srv, n, &why) == NONE)
+		return NONE;
+	l->has_remote = image->has_remote;
+	l->heard_s = image->heard_s;
+	l->state = (uint8_t)ice_state(l->agent, NULL);
+	session_stat(srv, ice_selected(l->agent, 0, 1, &(struct ice_selected){ .base = 0 })
+	                          ? SESSION_STAT_RESTORED
+	                          : SESSION_STAT_REMADE);
 	return n;
 }
 
@@ -191,6 +306,8 @@ void leg_undo(struct session_server *srv, uint32_t n)
 
 	ice_free(l->agent);
 	l->agent = NULL;
+	unindex(srv, l);
+	record_leg_free(srv, n);
 	unhear(srv, l);
 	for (unsigned b = 0; b < l->n_bases; b++)
 		leg_close_base(srv, &l->base[b]);
@@ -204,6 +321,7 @@ void leg_end(struct session_server *srv, uint32_t n)
 
 	ice_free(l->agent);
 	l->agent = NULL;
+	unindex(srv, l);
 	l->stage = STAGE_DYING;
 	unhear(srv, l);
 	timer_clear(srv->timers, n);
@@ -233,12 +351,15 @@ struct session_counts leg_counts(const struct session_server *srv, const struct 
 
 /*
  * While something is to be decided the agent sees every check: a full one learns from all of them,
- * and during a restart the peer nominates anew from where it is already.
+ * during a restart the peer nominates anew from where it is already, and a peer that a NAT has
+ * moved is heard at one address and no more at the other.
  */
-static bool answers(const struct leg *l)
+static bool answers(const struct session_server *srv, const struct leg *l)
 {
 	const enum ice_state state = ice_state(l->agent, NULL);
 
+	if (srv->now_ms < l->watch_ms)
+		return false;
 	return state == ICE_COMPLETED || state == ICE_DISCONNECTED || (!l->full && !l->peer.port);
 }
 
@@ -278,26 +399,37 @@ void leg_look(struct session_server *srv, uint32_t n)
 	const uint64_t until_ms = ice_send_until_ms(l->agent, 0, 1);
 	const uint32_t deadline_s =
 		until_ms >= (uint64_t)UINT32_MAX * 1000 ? UINT32_MAX : (uint32_t)(until_ms / 1000);
-	const bool may = answers(l), generation = l->generation != ice_generation(l->agent);
+	const bool may = answers(srv, l), generation = l->generation != ice_generation(l->agent);
 	int8_t at;
 	const struct endpoint peer = peer_now(l, until_ms, &at);
 	const bool moved = at != l->at, other = !endpoint_equal(&peer, &l->peer);
 	const bool ended = l->peer.port && !peer.port;
+	const bool role = l->controlling != (ice_role(l->agent) == ICE_CONTROLLING);
 
 	if (generation) {
 		take_keys(srv, l);
 		session_stat(srv, SESSION_STAT_RESTARTS);
 	}
-	if (moved || other || generation || may != l->answers) {
+	const bool changed = moved || other || generation || role;
+
+	l->unsaved |= changed;
+	if (changed || may != l->answers) {
 		row_touch(srv, n, -1);
-	} else if (deadline_s != l->deadline_s && peer.port) {
+	} else if (peer.port && (l->full ? deadline_s != l->deadline_s : deadline_s > l->told_s)) {
 		row_touch(srv, n, at);
 		session_stat(srv, SESSION_STAT_RENEWED);
 	}
+	if (other && l->peer.port && peer.port) {
+		l->watch_ms = 0;
+		session_stat(srv, SESSION_STAT_MOVED);
+	}
+	if (peer.port && deadline_s != UINT32_MAX)
+		record_heard(srv, n, deadline_s - (l->full ? CONSENT_S : l->patience_s));
 	l->peer = peer;
 	l->at = at;
 	l->answers = may;
 	l->deadline_s = deadline_s;
+	l->controlling ^= role;
 	if (moved && at > 0) /* until now they named the first */
 		row_touch_senders(srv, n);
 	if (ended)
@@ -317,6 +449,8 @@ static void add_source(struct session_server *srv, uint32_t n, uint8_t base,
 	if (l->n_sources == LEG_SOURCES_MAX)
 		memmove(l->source, l->source + 1, --l->n_sources * sizeof(l->source[0]));
 	l->source[l->n_sources++] = (struct source){ *from, base };
+	if (!l->full && l->peer.port && !endpoint_equal(from, &l->peer) && srv->setup.follow_ms)
+		l->watch_ms = srv->now_ms + WATCH_MS;
 	row_touch(srv, n, base);
 }
 
@@ -393,6 +527,27 @@ static void on_event(struct session_server *srv, uint32_t n, const struct ice_ev
 	tell_push(srv, &out, behind);
 }
 
+/* What workers have heard in the agent's place. */
+static void hear(const struct session_server *srv, struct leg *l)
+{
+	const struct session_world *const w = &srv->setup.world;
+	struct session_counts c;
+
+	if (l->full || !l->peer.port || l->base[l->at].row == ROW_NONE ||
+	    !w->counts(w->arg, l->base[l->at].row, &c) || c.heard_s == 0)
+		return;
+	ice_heard(l->agent, (uint64_t)c.heard_s * 1000);
+	if (c.heard_s + l->patience_s > l->told_s)
+		l->told_s = c.heard_s + l->patience_s;
+}
+
+static uint64_t due_ms(const struct session_server *srv, const struct leg *l)
+{
+	const uint64_t next = ice_next_ms(l->agent);
+
+	return srv->now_ms < l->watch_ms && l->watch_ms < next ? l->watch_ms : next;
+}
+
 void leg_run(struct session_server *srv, uint32_t n)
 {
 	struct leg *const l = &srv->legs[n];
@@ -400,12 +555,16 @@ void leg_run(struct session_server *srv, uint32_t n)
 
 	if (l->stage != STAGE_LIVE)
 		return;
+	hear(srv, l);
 	leg_look(srv, n);
 	row_flush(srv); /* what an answer implies stands before it */
 	while (ice_poll(l->agent, srv->now_ms, &e))
 		on_event(srv, n, &e);
 	leg_look(srv, n);
-	const uint64_t next_ms = ice_next_ms(l->agent);
+	if (l->unsaved && !record_leg(srv, n))
+		session_stat(srv, SESSION_STAT_STORE_FULL);
+	l->unsaved = false;
+	const uint64_t next_ms = due_ms(srv, l);
 
 	if (next_ms == UINT64_MAX)
 		timer_clear(srv->timers, n);

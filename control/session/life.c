@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "control/memory.h"
-#include "control/session/parts.h"
+#include "control/session/record.h"
 #include "crypto.h"
 
 void life_now(struct session_server *srv, uint64_t now_ms)
@@ -34,7 +34,8 @@ struct session_server *session_server_new(const struct session_setup *setup, uin
 	srv->ours = calloc(1, sizeof(*srv->ours));
 	srv->timers = timer_new(2 * n + 1, now_ms);
 	if (!srv->legs || !srv->sessions || !srv->events || !srv->theirs || !srv->ours ||
-	    !srv->timers || !index_init(&srv->by_id, n ? n : 1, n ? n : 1, key)) {
+	    !srv->timers || !index_init(&srv->by_id, n ? n : 1, n ? n : 1, key) ||
+	    !index_init(&srv->by_ufrag, n ? n : 1, n ? n : 1, key)) {
 		session_server_free(srv);
 		return NULL;
 	}
@@ -62,6 +63,7 @@ void session_server_free(struct session_server *srv)
 	free(srv->ours);
 	timer_free(srv->timers);
 	index_done(&srv->by_id);
+	index_done(&srv->by_ufrag);
 	free(srv);
 }
 
@@ -134,16 +136,35 @@ static void hide(struct session_server *srv, uint32_t n)
 	srv->n_sessions--;
 }
 
+static void finish(struct session_server *srv, uint32_t n)
+{
+	const struct session *const s = &srv->sessions[n];
+
+	tell_push(srv,
+	          &(struct session_event){
+			  .kind = SESSION_EVENT_ENDED, .session = s->id, .counts = s->final },
+	          NONE);
+	session_stat(srv, SESSION_STAT_ENDED);
+	srv->n_ending--;
+	life_give_session(srv, n);
+}
+
 void life_end(struct session_server *srv, uint32_t n)
 {
 	struct session *const s = &srv->sessions[n];
 
 	hide(srv, n);
+	record_session_free(srv, n); /* first: its legs count no more */
 	s->stage = STAGE_DYING;
 	s->n_dying = s->n_legs;
 	srv->n_ending++;
+	if (s->n_dying == 0) {
+		finish(srv, n);
+		return;
+	}
 	for (uint32_t l = s->first, next; l != NONE; l = next) {
 		next = srv->legs[l].next;
+		record_leg_free(srv, l);
 		leg_end(srv, l);
 	}
 }
@@ -166,15 +187,8 @@ void life_leg_done(struct session_server *srv, uint32_t n)
 
 	add(&s->final, &l->booked);
 	leg_give(srv, n);
-	if (--s->n_dying > 0)
-		return;
-	tell_push(srv,
-	          &(struct session_event){
-			  .kind = SESSION_EVENT_ENDED, .session = s->id, .counts = s->final },
-	          NONE);
-	session_stat(srv, SESSION_STAT_ENDED);
-	srv->n_ending--;
-	life_give_session(srv, session);
+	if (--s->n_dying == 0)
+		finish(srv, session);
 }
 
 static void end_some(struct session_server *srv)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "control/ice/sdp.h"
-#include "control/session/parts.h"
+#include "control/session/record.h"
 #include "crypto.h"
 
 static enum session_result refuse(struct session_server *srv, enum session_result r,
@@ -19,6 +19,8 @@ static enum session_result refuse(struct session_server *srv, enum session_resul
 }
 
 /* --- sessions and legs --- */
+
+static const char no_record[] = "the store is full; give run-dir more room";
 
 /* The first relayed address of each family that is wanted. */
 static void plan_bases(const struct session_server *srv, struct leg_plan *p)
@@ -75,9 +77,20 @@ static uint32_t make(struct session_server *srv, uint32_t session,
 
 static void undo(struct session_server *srv, uint32_t session)
 {
+	record_session_free(srv, session);
 	while (srv->sessions[session].first != NONE)
 		leg_undo(srv, srv->sessions[session].first);
 	life_give_session(srv, session);
+}
+
+/* The session last: with it its legs count. */
+static bool record_all(struct session_server *srv, uint32_t n)
+{
+	bool done = true;
+
+	for (uint32_t l = srv->sessions[n].first; l != NONE && done; l = srv->legs[l].next)
+		done = record_leg(srv, l);
+	return done && record_session(srv, n);
 }
 
 static void begin(struct session_server *srv, uint32_t leg)
@@ -113,7 +126,11 @@ enum session_result session_create(struct session_server *srv, const struct sess
 	memcpy(s->name, w->name, sizeof(s->name));
 	s->name[sizeof(s->name) - 1] = '\0';
 	s->created_ms = srv->now_ms;
-	s->id = srv->next_id++;
+	s->id = record_next_id(srv);
+	if (s->id == 0 || !record_all(srv, n)) {
+		undo(srv, n);
+		return refuse(srv, SESSION_FULL, no_record, why);
+	}
 	life_publish(srv, n);
 	session_stat(srv, SESSION_STAT_CREATED);
 	tell_push(srv, &(struct session_event){ .kind = SESSION_EVENT_CREATED, .session = s->id },
@@ -148,6 +165,11 @@ enum session_result session_add_leg(struct session_server *srv, uint64_t id,
 	if (r != SESSION_OK)
 		return r;
 	l = make(srv, n, w, &text);
+	if (l != NONE && !record_leg(srv, l)) {
+		leg_undo(srv, l);
+		l = NONE;
+		text = no_record;
+	}
 	if (l == NONE)
 		return refuse(srv, SESSION_FULL, text, why);
 	begin(srv, l);
@@ -265,7 +287,7 @@ enum session_result session_set_remote(struct session_server *srv, uint64_t id, 
 	r = result_of(srv, ice_remote(srv->legs[n].agent, srv->now_ms, srv->theirs), why);
 	crypto_wipe(d->pwd, sizeof(d->pwd));
 	if (r == SESSION_OK)
-		srv->legs[n].has_remote = true;
+		srv->legs[n].has_remote = srv->legs[n].unsaved = true;
 	leg_run(srv, n);
 	row_flush(srv);
 	return r;
@@ -327,6 +349,7 @@ enum session_result session_restart(struct session_server *srv, uint64_t id, uns
 	if (!row_room(srv, srv->sessions[srv->legs[n].session].n_legs))
 		return refuse(srv, srv->connected ? SESSION_FULL : SESSION_NO_DATA_PLANE, "", why);
 	srv->legs[n].has_remote = false;
+	srv->legs[n].unsaved = true;
 	ice_restart(srv->legs[n].agent, srv->now_ms);
 	leg_run(srv, n);
 	row_flush(srv);

@@ -20,11 +20,15 @@ static const uint32_t NONE = INDEX_NONE;
 enum {
 	RELAYS_MAX = 128,
 	EVENTS_MAX = 4096,
-	ROWS_BASE = 1,       /* of the data plane, for each base */
-	ACK_MS = 2000,       /* how long the end of a row may stay unacknowledged */
-	RETRY_MS = 1000,     /* after ROW_FULL */
-	QUEUE_FULL_MS = 1,   /* after a command had no room */
-	END_BURST = 256,     /* sessions ended in one go */
+	ROWS_BASE = 1,     /* of the data plane, for each base */
+	ACK_MS = 2000,     /* how long the end of a row may stay unacknowledged */
+	RETRY_MS = 1000,   /* after ROW_FULL */
+	QUEUE_FULL_MS = 1, /* after a command had no room */
+	END_BURST = 256,   /* sessions ended in one go */
+	CONSENT_S = 30,    /* of a full leg (ICE-184) */
+	WATCH_MS = 15000,  /* how long a new source is watched: it asks for consent thrice */
+	GRANT_MS = 10000,  /* a lite leg that is restored: until its row shows when it was heard */
+	LEG_PIECES_MAX = 20, /* records of a leg beside its first */
 	COMMAND_OCTETS = 32, /* of the queue itself, for each command */
 };
 
@@ -59,19 +63,28 @@ struct leg {
 	uint8_t direction; /* enum session_direction */
 	int8_t at;         /* base of the selected pair; -1: none yet */
 	bool full, has_remote;
-	bool answers; /* workers may answer checks */
-	bool queued;  /* in the list of dirty ones */
+	bool controlling; /* its role, as told */
+	bool answers;     /* workers may answer checks */
+	bool queued;      /* in the list of dirty ones */
 	uint32_t session, next, dirty_next;
 	struct ice_agent *agent;
 	struct endpoint peer; /* where media goes; port 0: nowhere */
 	uint32_t deadline_s;  /* of consent; UINT32_MAX: none */
+	uint32_t told_s;      /* the data plane has, at least: workers move that of a lite leg */
+	uint64_t watch_ms;    /* until then a lite leg looks whether its peer has moved (ICE-169) */
 	uint32_t patience_s;
 	uint16_t generation;
+	bool indexed;  /* by its ufrag */
 	uint8_t state; /* enum ice_state, as told */
 	struct base base[SESSION_ADDRESSES_MAX];
 	struct source source[LEG_SOURCES_MAX]; /* the newest last */
 	struct cmd_leg_key key[LEG_KEYS];
 	struct session_counts booked; /* of rows that are gone */
+	store_ref ref, piece[LEG_PIECES_MAX];
+	uint32_t stamp;   /* of the record: pieces with it count */
+	uint32_t heard_s; /* as recorded */
+	uint8_t n_pieces;
+	bool unsaved;
 };
 
 struct session {
@@ -81,6 +94,7 @@ struct session {
 	uint32_t first; /* leg; in the order of their numbers */
 	uint32_t prev, next;
 	struct session_counts final;
+	store_ref ref;
 	char name[SESSION_NAME_MAX];
 };
 
@@ -110,7 +124,9 @@ struct session_server {
 	uint32_t n_legs, n_sessions, n_ending;
 	uint32_t oldest, newest; /* list of live sessions by id */
 	struct index by_id;
-	uint64_t next_id;
+	struct index by_ufrag; /* legs, by the ufrag of now (ICE-054) */
+	uint64_t next_id, ids_until;
+	store_ref ids_ref;
 
 	struct relay relay[RELAYS_MAX];
 	unsigned n_relays;
@@ -166,6 +182,11 @@ struct leg_plan {
 /* A leg of that session, behind its others; NONE with *why: FULL. Nothing is commanded. */
 uint32_t leg_make(struct session_server *srv, uint32_t session, const struct leg_plan *plan,
                   const char **why);
+/* What its agent needs to go on in another life; 0: does not fit. */
+size_t leg_save(const struct leg *l, void *out, size_t cap);
+struct image;
+/* A leg of an earlier life, with the ports it had. */
+uint32_t leg_restore(struct session_server *srv, uint32_t session, const struct image *image);
 /* It has told nobody of itself yet: everything is given back. */
 void leg_undo(struct session_server *srv, uint32_t n);
 /* It sends no more; its rows are to be deleted. */

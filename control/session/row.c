@@ -106,6 +106,22 @@ static void change_peer(struct session_server *srv, struct leg *l, unsigned base
 	          srv->now_ms + ACK_MS);
 }
 
+/* Workers move the deadline of a lite leg: it is never set back. */
+static uint32_t deadline(const struct session_server *srv, struct leg *l, const struct base *b)
+{
+	const struct session_world *const w = &srv->setup.world;
+	uint32_t s = l->deadline_s;
+	struct session_counts c;
+
+	if (!b->peer.port)
+		return 0;
+	if (!l->full && b->row != ROW_NONE && w->counts(w->arg, b->row, &c) &&
+	    c.heard_s + l->patience_s > s)
+		s = c.heard_s + l->patience_s;
+	l->told_s = s;
+	return s;
+}
+
 static bool set(struct session_server *srv, struct leg *l, unsigned base)
 {
 	const struct session_world *const w = &srv->setup.world;
@@ -131,7 +147,7 @@ static bool set(struct session_server *srv, struct leg *l, unsigned base)
 		                   (ice_role(l->agent) == ICE_CONTROLLING ? LEG_CONTROLLING : 0) |
 		                   (l->full ? 0 : LEG_LITE)),
 		.n_to = (uint8_t)n_to,
-		.deadline_s = b->peer.port ? l->deadline_s : 0,
+		.deadline_s = deadline(srv, l, b),
 		.patience_s = b->peer.port ? l->patience_s : 0,
 		.key = { l->key[0], l->key[1] },
 	};
@@ -331,7 +347,11 @@ void session_on_row(struct session_server *srv, const struct punt_row *ev, uint6
 	struct base *const b = &srv->legs[n].base[base];
 
 	switch (ev->status) {
-	case ROW_OK: set_done(b, ev); break;
+	case ROW_OK:
+		set_done(b, ev);
+		if (!srv->legs[n].full) /* its row may know more than the store did */
+			leg_run(srv, n);
+		break;
 	case ROW_DELETED:
 	case ROW_UNKNOWN: gone(srv, n, base, ev); break;
 	case ROW_FULL:

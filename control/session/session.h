@@ -76,6 +76,8 @@ struct session_setup {
 /* NULL: no memory. */
 struct session_server *session_server_new(const struct session_setup *setup, uint64_t now_ms);
 void session_server_free(struct session_server *srv);
+/* Records a store may need for sessions, beside turn_store_records(). */
+uint32_t session_store_records(unsigned legs_max);
 /* Sessions of an earlier life; how many. Before the first join. */
 unsigned session_restore(struct session_server *srv, uint64_t now_ms);
 

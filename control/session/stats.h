@@ -23,7 +23,7 @@
 	X(ANSWERED, "session_answered", "checks answered here with success")                       \
 	X(SEND_FULL, "session_send_full", "messages not sent: no data plane, or no room")          \
 	X(SELECTED, "session_selected", "pairs selected")                                          \
-	X(FOLLOWED, "session_followed", "lite legs that followed their peer to a new address")     \
+	X(MOVED, "session_moved", "selected peers that moved to another address")                  \
 	X(CONSENT_LOST, "session_consent_lost", "consents lost or revoked")                        \
 	X(FAILED, "session_failed", "legs that failed")                                            \
 	X(RENEWED, "session_renewed", "rows set again for a new deadline only")                    \
@@ -32,8 +32,9 @@
 	X(ROW_LATE, "session_row_late", "row events about rows that are gone")                     \
 	X(ROW_UNANSWERED, "session_row_unanswered", "rows whose end was never acknowledged")       \
 	X(EVENTS_DROPPED, "session_events_dropped", "events nobody fetched")                       \
+	X(STORE_FULL, "session_store_full", "changes of legs the store had no room for")          \
 	X(RESTORED, "session_restored", "legs taken over from the store as they were")             \
-	X(REMADE, "session_remade", "legs of the store begun anew: they were not connected yet")   \
+	X(REMADE, "session_remade", "legs taken over from the store that were not connected yet")   \
 	X(SWEPT, "session_swept", "store records that counted for nothing at start")
 /* clang-format on */
 

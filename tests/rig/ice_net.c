@@ -6,7 +6,7 @@
 
 #include "tests/rig/ice_server.h"
 
-enum { NATS_MAX = 8, HOSTS_MAX = 512, MAPPINGS_MAX = 512, FLYING_MAX = 4096, PARTS_MAX = 16 };
+enum { NATS_MAX = 8, HOSTS_MAX = 2048, MAPPINGS_MAX = 512, FLYING_MAX = 4096, PARTS_MAX = 16 };
 
 struct mapping {
 	bool used;

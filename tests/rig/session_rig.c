@@ -25,7 +25,13 @@ static void random_octets(void *state, void *out, size_t n)
 
 static void world_random(void *arg, void *out, size_t n)
 {
-	random_octets(&((struct session_rig *)arg)->random, out, n);
+	struct session_rig *const r = arg;
+
+	random_octets(&r->random, out, n);
+	if (n == 8 && r->n_same > 0) {
+		r->n_same--;
+		memset(out, 0, n);
+	}
 }
 
 static struct endpoint at(const char *text)
@@ -218,6 +224,7 @@ static void apply_set(struct session_rig *r, const struct cmd_leg *c, uint32_t o
 		row->counts = (struct session_counts){ .heard_s = 0 };
 	}
 	row->leg = *c;
+	row->named = true;
 	memcpy(row->to, c + 1, c->n_to * sizeof(row->to[0]));
 	if (!(c->flags & LEG_SILENT))
 		tell_row(r, c->tag, row->row, ROW_OK, NULL);
@@ -534,11 +541,18 @@ static void tables(struct session_rig *r)
 void sr_join(struct session_rig *r)
 {
 	r->joined = true;
+	for (unsigned i = 0; i < SR_ROWS; i++)
+		r->row[i].named = false;
 	tables(r);
 	session_sync(r->srv, net_now(r->net));
 	while (!session_sync_step(r->srv, net_now(r->net)))
 		sr_drain(r);
 	sr_drain(r);
+	for (unsigned i = 0; i < SR_ROWS; i++)
+		if (r->row[i].used && !r->row[i].named) {
+			net_kill(r->net, r->row[i].host, true);
+			r->row[i].used = false;
+		}
 }
 
 void sr_hangup(struct session_rig *r)

@@ -15,7 +15,7 @@
 enum {
 	SR_PEERS = 24,
 	SR_ROWS = 256,
-	SR_HOSTS = 400,
+	SR_HOSTS = 2000,
 	SR_EVENTS = 4096,
 	SR_RELAY4 = 20, /* ids in the first life of the data plane; 100 more in each that follows */
 	SR_RELAY6 = 21,
@@ -23,6 +23,7 @@ enum {
 
 struct sr_row {
 	bool used;
+	bool named; /* in the sync under way */
 	struct cmd_leg leg;
 	struct cmd_leg_to to[LEG_TO_MAX];
 	uint32_t row;
@@ -66,6 +67,7 @@ struct session_rig {
 	char path[64];
 	uint32_t n_records;
 	uint64_t random;
+	unsigned n_same; /* so many draws of eight octets come out alike */
 
 	/* the world */
 	bool no_room, deaf; /* deaf: row events are swallowed */

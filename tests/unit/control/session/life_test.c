@@ -564,6 +564,36 @@ static void test_drops(void)
 	sr_close(&r);
 }
 
+/* ICE-054: two legs that would draw the same ufrag, at once and at a restart. */
+static void test_ufrag(void)
+{
+	struct session_leg_info info;
+	uint64_t id;
+
+	sr_open(&r, NULL);
+	r.n_same = 4; /* tie-breaker and ufrag of both */
+	id = sr_create(&r, 2, true, true);
+	CHECK(r.n_same == 0, "drawn");
+	CHECK(session_leg(r.srv, id, 1, &info) &&
+	              strcmp(info.local->stream[0].ufrag, "AAAAAAAA") == 0,
+	      "the first has it");
+	CHECK(session_leg(r.srv, id, 2, &info) &&
+	              strcmp(info.local->stream[0].ufrag, "AAAAAAAA") != 0,
+	      "the second another");
+	r.n_same = 1;
+	CHECK(session_restart(r.srv, id, 2, net_now(r.net)) == SESSION_OK, "restarted");
+	CHECK(r.n_same == 0 && session_leg(r.srv, id, 2, &info) &&
+	              strcmp(info.local->stream[0].ufrag, "AAAAAAAA") != 0,
+	      "another again");
+	CHECK(session_restart(r.srv, id, 1, net_now(r.net)) == SESSION_OK, "it is given up");
+	r.n_same = 1;
+	CHECK(session_restart(r.srv, id, 2, net_now(r.net)) == SESSION_OK, "restarted");
+	CHECK(session_leg(r.srv, id, 2, &info) &&
+	              strcmp(info.local->stream[0].ufrag, "AAAAAAAA") == 0,
+	      "and free for others");
+	sr_close(&r);
+}
+
 /* Listing by id, with one that ended meanwhile; then all end. */
 static void test_list(void)
 {
@@ -607,6 +637,7 @@ int main(void)
 		{ "a peer the data plane denies", test_row_refused },
 		{ "no rows for now", test_row_full },
 		{ "what is dropped (ICE-005)", test_drops },
+		{ "no ufrag twice (ICE-054)", test_ufrag },
 		{ "listing, and the end of all", test_list },
 		CU_TEST_INFO_NULL,
 	};
