@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "control/loop.h"
+#include "control/session/session.h"
 #include "control/supervise.h"
 #include "exit.h"
 
@@ -84,7 +85,8 @@ static const char *store_advice(int rc)
 
 static int open_store(const struct config *cfg, struct store **store)
 {
-	const uint32_t n = turn_store_first(cfg), n_max = turn_store_records(cfg);
+	const uint32_t n = turn_store_first(cfg),
+		       n_max = turn_store_records(cfg) + session_store_records(cfg->limit_legs);
 	char path[512];
 	bool found = false;
 

@@ -191,7 +191,8 @@ static int remote_again(struct ice_agent *a, const struct saved_path *p)
 static bool pair_again(struct ice_agent *a, const struct saved_path *p, uint64_t heard_ms)
 {
 	struct stream *const s = &a->stream[0];
-	const int local = p->base < a->n_bases ? local_at_base(a, p->base) : NONE;
+	const bool sane = p->base < a->n_bases && p->type < ICE_TYPES;
+	const int local = sane ? local_at_base(a, p->base) : NONE;
 	const int remote = local != NONE && p->to.port ? remote_again(a, p) : NONE;
 	const int i = remote != NONE ? pair_add(a, 0, local, remote, true, "resumed") : NONE;
 

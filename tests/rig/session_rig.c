@@ -415,7 +415,7 @@ struct sr_peer *sr_peer(struct session_rig *r, uint64_t session, unsigned leg, b
 	*p = (struct sr_peer){
 		.session = session, .leg = leg, .at = at(text), .random = 77 + r->n_peers * 1000
 	};
-	p->host = net_add_host(r->net, 0, &p->at, (int)r->n_peers);
+	p->host = net_add_host(r->net, r->network, &p->at, (int)r->n_peers);
 	c.controlling = controlling;
 	c.lite = lite;
 	c.random = random_octets;

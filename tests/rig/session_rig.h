@@ -91,6 +91,7 @@ struct session_rig {
 	bool full;                 /* sets get ROW_FULL */
 	uint64_t dropped_media;
 
+	unsigned network; /* of the network, that peers are put into */
 	struct sr_peer peer[SR_PEERS];
 	unsigned n_peers;
 

@@ -564,6 +564,85 @@ static void test_drops(void)
 	sr_close(&r);
 }
 
+/* A lite leg asks for nothing: silence ends it, checks that workers answer keep it. */
+static void test_patience(void)
+{
+	struct sr_peer *p[2];
+	uint64_t id, from_ms, lost_ms = 0;
+
+	sr_open(&r, NULL);
+	id = call(false, false, p);
+	sr_run(&r, 120000);
+	CHECK(sr_flowing(&r, id, 1) && sr_flowing(&r, id, 2), "kept for two minutes");
+	CHECK(sr_count(&r, SESSION_EVENT_CONSENT_LOST, id, 0) == 0, "nothing was lost");
+	p[0]->silent = true;
+	from_ms = net_now(r.net);
+	while (net_now(r.net) < from_ms + 40000 && !lost_ms) {
+		sr_run(&r, 100);
+		if (sr_last(&r, SESSION_EVENT_CONSENT_LOST, id, 1))
+			lost_ms = net_now(r.net);
+	}
+	CHECK(lost_ms > from_ms + 20000 && lost_ms < from_ms + 31000, "within thirty seconds");
+	CHECK(r.flowing_at_loss == 0 && sr_flowing(&r, id, 2), "its row was gone before");
+	sr_close(&r);
+}
+
+/* ICE-169: a NAT gives the peer another port in the middle of the call. */
+static void moves(bool may_follow)
+{
+	const struct net_nat nat = { .mapping = NET_ENDPOINT,
+		                     .filtering = NET_PORT,
+		                     .at = { { [10] = 0xFF, [11] = 0xFF, 198, 18, 5, 1 } } };
+	struct sr_peer *p[2];
+	struct endpoint before;
+	uint64_t id, from_ms, back_ms = 0;
+
+	sr_open(&r, NULL);
+	r.setup.follow_ms = may_follow ? 2000 : 0;
+	sr_down(&r);
+	sr_up(&r);
+	id = sr_create(&r, 2, false, false);
+	r.network = net_add_nat(r.net, &nat);
+	p[0] = sr_peer(&r, id, 1, true, false, false);
+	r.network = 0;
+	p[1] = sr_peer(&r, id, 2, true, false, false);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(sr_exchange(&r, p[i]) == SESSION_OK, "exchanged");
+	sr_run(&r, 5000);
+	expect_media(p[1], p[0], true, "through the NAT");
+	CHECK(sr_flowing(&r, id, 1) != NULL, "connected");
+	before.port = sr_flowing(&r, id, 1)->leg.peer_port;
+	net_rebind(r.net, 1);
+	from_ms = net_now(r.net);
+	while (net_now(r.net) < from_ms + 20000 && !back_ms) {
+		const uint64_t had = p[0]->data;
+
+		sr_say(&r, p[1]);
+		sr_run(&r, 100);
+		if (p[0]->data > had)
+			back_ms = net_now(r.net);
+	}
+	if (may_follow) {
+		CHECK(back_ms > from_ms && back_ms < from_ms + 10000, "back within ten seconds");
+		CHECK(sr_flowing(&r, id, 1)->leg.peer_port != before.port, "at its new port");
+		CHECK(sr_stat(&r, "session_moved") == 1, "counted");
+		sr_run(&r, 20000);
+		CHECK(sr_flowing(&r, id, 1)->leg.flags & LEG_ANSWERS, "workers answer again");
+		sr_run(&r, 60000);
+		CHECK(p[0]->state == ICE_COMPLETED, "and it stays");
+		expect_media(p[0], p[1], true, "both ways");
+	} else {
+		CHECK(back_ms == 0, "it moves by nomination only");
+	}
+	sr_close(&r);
+}
+
+static void test_moves(void)
+{
+	moves(true);
+	moves(false);
+}
+
 /* ICE-054: two legs that would draw the same ufrag, at once and at a restart. */
 static void test_ufrag(void)
 {
@@ -637,6 +716,8 @@ int main(void)
 		{ "a peer the data plane denies", test_row_refused },
 		{ "no rows for now", test_row_full },
 		{ "what is dropped (ICE-005)", test_drops },
+		{ "a lite leg's patience", test_patience },
+		{ "a peer that a NAT has moved (ICE-169)", test_moves },
 		{ "no ufrag twice (ICE-054)", test_ufrag },
 		{ "listing, and the end of all", test_list },
 		CU_TEST_INFO_NULL,
