@@ -331,20 +331,28 @@ void leg_end(struct session_server *srv, uint32_t n)
 
 /* --- where media goes --- */
 
-struct session_counts leg_counts(const struct session_server *srv, const struct leg *l)
+static void add_row(const struct session_server *srv, uint32_t row, struct session_counts *sum)
 {
 	const struct session_world *const w = &srv->setup.world;
-	struct session_counts sum = l->booked, c;
+	struct session_counts c;
+
+	if (row == ROW_NONE || !w->counts(w->arg, row, &c))
+		return;
+	sum->to_packets += c.to_packets;
+	sum->to_octets += c.to_octets;
+	sum->from_packets += c.from_packets;
+	sum->from_octets += c.from_octets;
+	if (c.heard_s > sum->heard_s)
+		sum->heard_s = c.heard_s;
+}
+
+struct session_counts leg_counts(const struct session_server *srv, const struct leg *l)
+{
+	struct session_counts sum = l->booked;
 
 	for (unsigned b = 0; b < l->n_bases; b++) {
-		if (l->base[b].row == ROW_NONE || !w->counts(w->arg, l->base[b].row, &c))
-			continue;
-		sum.to_packets += c.to_packets;
-		sum.to_octets += c.to_octets;
-		sum.from_packets += c.from_packets;
-		sum.from_octets += c.from_octets;
-		if (c.heard_s > sum.heard_s)
-			sum.heard_s = c.heard_s;
+		add_row(srv, l->base[b].row, &sum);
+		add_row(srv, l->base[b].old_row, &sum);
 	}
 	return sum;
 }
@@ -416,7 +424,7 @@ void leg_look(struct session_server *srv, uint32_t n)
 	if (changed || may != l->answers) {
 		row_touch(srv, n, -1);
 	} else if (peer.port && (l->full ? deadline_s != l->deadline_s : deadline_s > l->told_s)) {
-		row_touch(srv, n, at);
+		row_renew(srv, n, at);
 		session_stat(srv, SESSION_STAT_RENEWED);
 	}
 	if (other && l->peer.port && peer.port) {

@@ -35,19 +35,24 @@ enum {
 enum stage { STAGE_FREE, STAGE_LIVE, STAGE_DYING };
 enum base_state { BASE_OFF, BASE_SET, BASE_DELETING };
 
-/* One relayed address and port of a leg; the agent's base of the same number. */
+/*
+ * One relayed address and port of a leg; the agent's base of the same number. A set that says more
+ * than another deadline has a tag of its own (gen), asks for an event, and may get a row of its
+ * own: the row of before comes back then, under the tag it was set with.
+ */
 struct base {
 	uint16_t port;
-	uint8_t relay;           /* slot */
-	uint8_t state;           /* enum base_state */
-	bool gone;               /* its address is no more */
-	bool dirty;              /* the data plane has to be told */
-	bool full;               /* it had no row: later */
-	uint8_t n_leaving;       /* rows of former peers whose end is not acknowledged */
-	uint32_t gen, gen_first; /* of the tag; a set with another peer has a new one */
-	uint32_t row, old_row;
-	struct endpoint peer;     /* the data plane has; port 0: none */
-	struct endpoint old_peer; /* had before, for the case that it refuses */
+	uint8_t relay;     /* slot */
+	uint8_t state;     /* enum base_state */
+	bool gone;         /* its address is no more */
+	bool dirty;        /* the data plane has to be told */
+	bool changed;      /* of more than a deadline */
+	bool full;         /* it had no row: later */
+	uint8_t n_asked;   /* sets without an event yet */
+	uint8_t n_leaving; /* rows that others have replaced, whose end is not acknowledged */
+	uint32_t gen, gen_first;
+	uint32_t row, old_row; /* of now, and the last that was replaced and has not come back */
+	struct endpoint peer;  /* as told; port 0: none */
 };
 
 /* A source that had a good check (ICE-191). */
@@ -202,8 +207,9 @@ void leg_look(struct session_server *srv, uint32_t n);
 struct session_counts leg_counts(const struct session_server *srv, const struct leg *l);
 
 /* --- row.c --- */
-/* The base of that leg, or all of them (-1), have to be told anew. */
+/* The base of that leg, or all of them (-1), have to be told anew; renew: only its deadline. */
 void row_touch(struct session_server *srv, uint32_t leg, int base);
+void row_renew(struct session_server *srv, uint32_t leg, int base);
 /* Legs that send to this one name where it is. */
 void row_touch_senders(struct session_server *srv, uint32_t leg);
 /* Tells the data plane; what has no room stays for later. */

@@ -20,13 +20,10 @@ bool row_room(const struct session_server *srv, unsigned n_legs)
 	       srv->setup.world.room(srv->setup.world.arg, rows * (one + COMMAND_OCTETS));
 }
 
-void row_touch(struct session_server *srv, uint32_t n, int base)
+static void queue(struct session_server *srv, uint32_t n)
 {
 	struct leg *const l = &srv->legs[n];
 
-	for (int b = 0; b < l->n_bases; b++)
-		if (base < 0 || base == b)
-			l->base[b].dirty = true;
 	if (l->queued)
 		return;
 	l->queued = true;
@@ -36,6 +33,22 @@ void row_touch(struct session_server *srv, uint32_t n, int base)
 	else
 		srv->dirty_first = n;
 	srv->dirty_last = n;
+}
+
+void row_touch(struct session_server *srv, uint32_t n, int base)
+{
+	struct leg *const l = &srv->legs[n];
+
+	for (int b = 0; b < l->n_bases; b++)
+		if (base < 0 || base == b)
+			l->base[b].dirty = l->base[b].changed = true;
+	queue(srv, n);
+}
+
+void row_renew(struct session_server *srv, uint32_t n, int base)
+{
+	srv->legs[n].base[base].dirty = true;
+	queue(srv, n);
 }
 
 void row_touch_senders(struct session_server *srv, uint32_t n)
@@ -86,24 +99,22 @@ static void sources(const struct leg *l, unsigned base, struct cmd_leg *c)
 	}
 }
 
-/* A set with another peer is another row: the one of before comes back under its own tag. */
-static void change_peer(struct session_server *srv, struct leg *l, unsigned base)
+static void await(struct session_server *srv, const struct leg *l)
 {
-	struct base *const b = &l->base[base];
-	const struct endpoint peer = l->at == (int)base ? l->peer : (struct endpoint){ .port = 0 };
-
-	if (endpoint_equal(&peer, &b->peer))
-		return;
-	b->old_peer = b->peer;
-	b->peer = peer;
-	if (b->state != BASE_SET)
-		return;
-	b->gen++;
-	b->old_row = b->row;
-	b->row = ROW_NONE;
-	b->n_leaving++;
 	timer_set(srv->timers, srv->setup.legs_max + (uint32_t)(l - srv->legs),
 	          srv->now_ms + ACK_MS);
+}
+
+/* What is told from now on has a tag of its own. */
+static void change(struct session_server *srv, struct leg *l, unsigned base)
+{
+	struct base *const b = &l->base[base];
+
+	b->peer = l->at == (int)base ? l->peer : (struct endpoint){ .port = 0 };
+	b->changed = false;
+	b->gen++;
+	b->n_asked++;
+	await(srv, l);
 }
 
 /* Workers move the deadline of a lite leg: it is never set back. */
@@ -136,14 +147,16 @@ static bool set(struct session_server *srv, struct leg *l, unsigned base)
 	c = w->command(w->arg, CMD_LEG, (uint32_t)(sizeof(*c) + n_to * sizeof(to[0])));
 	if (!c)
 		return false;
-	change_peer(srv, l, base);
+	const bool silent = b->state == BASE_SET && !b->changed;
+
+	if (!silent)
+		change(srv, l, base);
 	*c = (struct cmd_leg){
 		.tag = tag_of(srv, l, base),
 		.relay = r->id,
 		.port = b->port,
 		.peer_port = b->peer.port,
-		.flags = (uint8_t)((b->row != ROW_NONE ? LEG_SILENT : 0) |
-		                   (l->answers ? LEG_ANSWERS : 0) |
+		.flags = (uint8_t)((silent ? LEG_SILENT : 0) | (l->answers ? LEG_ANSWERS : 0) |
 		                   (ice_role(l->agent) == ICE_CONTROLLING ? LEG_CONTROLLING : 0) |
 		                   (l->full ? 0 : LEG_LITE)),
 		.n_to = (uint8_t)n_to,
@@ -165,7 +178,7 @@ static void off(struct session_server *srv, struct leg *l, unsigned base)
 
 	b->state = BASE_OFF;
 	b->row = b->old_row = ROW_NONE;
-	b->n_leaving = 0;
+	b->n_leaving = b->n_asked = 0;
 	b->peer.port = 0;
 	if (l->stage == STAGE_DYING)
 		leg_close_base(srv, b);
@@ -190,8 +203,7 @@ static bool unset(struct session_server *srv, struct leg *l, unsigned base)
 		               .relay = srv->relay[b->relay].id,
 		               .port = b->port };
 	b->state = BASE_DELETING;
-	timer_set(srv->timers, srv->setup.legs_max + (uint32_t)(l - srv->legs),
-	          srv->now_ms + ACK_MS);
+	await(srv, l);
 	return true;
 }
 
@@ -221,7 +233,7 @@ static bool tell(struct session_server *srv, uint32_t n)
 			return false;
 		if (!srv->connected && l->stage == STAGE_DYING)
 			off(srv, l, b);
-		l->base[b].dirty = false;
+		l->base[b].dirty = l->base[b].changed = false;
 	}
 	return true;
 }
@@ -249,7 +261,8 @@ bool row_settled(const struct session_server *srv, uint32_t n)
 	const struct leg *const l = &srv->legs[n];
 
 	for (unsigned b = 0; b < l->n_bases; b++)
-		if (l->base[b].dirty || l->base[b].n_leaving > 0)
+		if (l->base[b].dirty || l->base[b].full || l->base[b].n_asked > 0 ||
+		    l->base[b].n_leaving > 0)
 			return false;
 	return true;
 }
@@ -266,13 +279,6 @@ static void book(struct leg *l, const struct session_counts *c)
 		l->booked.heard_s = c->heard_s;
 }
 
-static void left(struct base *b)
-{
-	if (b->n_leaving > 0)
-		b->n_leaving--;
-	b->old_row = ROW_NONE;
-}
-
 static void gone(struct session_server *srv, uint32_t n, unsigned base, const struct punt_row *ev)
 {
 	const struct session_counts final = { .to_packets = ev->packets,
@@ -282,37 +288,33 @@ static void gone(struct session_server *srv, uint32_t n, unsigned base, const st
 	struct leg *const l = &srv->legs[n];
 	struct base *const b = &l->base[base];
 
-	if ((uint32_t)ev->tag != b->gen) { /* of a former peer */
+	if (b->state == BASE_DELETING && (uint32_t)ev->tag == b->gen) {
 		book(l, &final);
-		left(b);
-		return;
-	}
-	if (b->state != BASE_DELETING) {
+		off(srv, l, base);
+		done(srv, n);
+	} else if (ev->status == ROW_DELETED && b->n_leaving > 0) { /* another has its place */
+		book(l, &final);
+		b->n_leaving--;
+		b->old_row = ROW_NONE;
+	} else {
 		session_stat(srv, SESSION_STAT_ROW_LATE);
-		return;
 	}
-	book(l, &final);
-	off(srv, l, base);
-	done(srv, n);
+}
+
+static void asked(struct base *b)
+{
+	if (b->n_asked > 0)
+		b->n_asked--;
 }
 
 static void set_done(struct base *b, const struct punt_row *ev)
 {
-	if ((uint32_t)ev->tag != b->gen || b->state != BASE_SET)
-		return;
+	asked(b);
+	if (b->row != ROW_NONE && b->row != ev->row) {
+		b->old_row = b->row;
+		b->n_leaving++;
+	}
 	b->row = ev->row;
-	if (b->row == b->old_row) /* the same one, with a peer now */
-		left(b);
-}
-
-/* All is as before the set. */
-static void set_undone(struct base *b, const struct punt_row *ev)
-{
-	if ((uint32_t)ev->tag != b->gen || b->n_leaving == 0)
-		return;
-	b->peer = b->old_peer;
-	b->row = b->old_row;
-	left(b);
 }
 
 /* The peer is none it may have, as the data plane sees it, or the port is not its. */
@@ -356,11 +358,11 @@ void session_on_row(struct session_server *srv, const struct punt_row *ev, uint6
 	case ROW_UNKNOWN: gone(srv, n, base, ev); break;
 	case ROW_FULL:
 		session_stat(srv, SESSION_STAT_ROW_FULL);
-		set_undone(b, ev);
+		asked(b);
 		b->full = true;
 		timer_set(srv->timers, srv->setup.legs_max + n, srv->now_ms + RETRY_MS);
 		break;
-	default: set_undone(b, ev); refused(srv, n, base);
+	default: asked(b); refused(srv, n, base);
 	}
 	row_flush(srv);
 }
@@ -376,10 +378,10 @@ void row_overdue(struct session_server *srv, uint32_t n)
 			b->full = false;
 			row_touch(srv, n, (int)i);
 		}
-		if (b->n_leaving == 0 && b->state != BASE_DELETING)
+		if (b->n_leaving == 0 && b->n_asked == 0 && b->state != BASE_DELETING)
 			continue;
 		session_stat(srv, SESSION_STAT_ROW_UNANSWERED);
-		b->n_leaving = 0;
+		b->n_leaving = b->n_asked = 0;
 		b->old_row = ROW_NONE;
 		if (b->state == BASE_DELETING)
 			off(srv, l, i);
@@ -408,10 +410,9 @@ static void forget_all(struct session_server *srv)
 			struct base *const b = &l->base[i];
 
 			book_live(srv, l, b->row);
-			if (b->old_row != b->row)
-				book_live(srv, l, b->old_row);
+			book_live(srv, l, b->old_row);
 			off(srv, l, i);
-			b->dirty = b->full = false;
+			b->dirty = b->changed = b->full = false;
 		}
 	}
 	while (srv->dirty_first != NONE) {

@@ -200,11 +200,22 @@ static struct sr_row *new_row(struct session_rig *r, const struct cmd_leg *c)
 	abort();
 }
 
+/* All but tag, deadline and whether an event is wanted: then it is the same row. */
+static bool same_leg(const struct sr_row *row, const struct cmd_leg *c)
+{
+	struct cmd_leg now = *c;
+
+	now.tag = row->leg.tag;
+	now.deadline_s = row->leg.deadline_s;
+	now.flags = (uint8_t)((c->flags & ~LEG_SILENT) | (row->leg.flags & LEG_SILENT));
+	return memcmp(&now, &row->leg, sizeof(now)) == 0 &&
+	       memcmp(row->to, c + 1, c->n_to * sizeof(row->to[0])) == 0;
+}
+
 static void apply_set(struct session_rig *r, const struct cmd_leg *c, uint32_t octets)
 {
 	struct sr_row *row = sr_row(r, c->relay, c->port);
-	const bool other = row && (row->leg.peer_port != c->peer_port ||
-	                           memcmp(row->leg.peer_ip, c->peer_ip, 16) != 0);
+	const bool other = row && !same_leg(row, c);
 
 	r->n_set++;
 	if (octets != sizeof(*c) + c->n_to * sizeof(struct cmd_leg_to) || c->relay < r->first_id ||
@@ -221,12 +232,16 @@ static void apply_set(struct session_rig *r, const struct cmd_leg *c, uint32_t o
 		row = new_row(r, c);
 	if (!old.used || other) {
 		row->row = r->next_row++;
-		row->counts = (struct session_counts){ .heard_s = 0 };
+		row->counts = (struct session_counts){ .heard_s = row->counts.heard_s };
 	}
+	const uint32_t had_s = row->leg.deadline_s;
+
 	row->leg = *c;
+	if (old.used && !other && c->patience_s && had_s > c->deadline_s)
+		row->leg.deadline_s = had_s; /* workers have heard the peer since */
 	row->named = true;
 	memcpy(row->to, c + 1, c->n_to * sizeof(row->to[0]));
-	if (!(c->flags & LEG_SILENT))
+	if (!(c->flags & LEG_SILENT) || !old.used || other)
 		tell_row(r, c->tag, row->row, ROW_OK, NULL);
 	if (other)
 		tell_row(r, old.leg.tag, old.row, ROW_DELETED, &old.counts);
