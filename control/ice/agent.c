@@ -336,8 +336,8 @@ size_t ice_explain(const struct ice_agent *a, char *out, size_t cap)
 			text_put(&o, " %u ms", p->rtt_ms);
 		text_put(&o, "\n");
 	}
-	for (unsigned i = 0; i < a->n_dropped; i++)
-		text_put(&o, "dropped %s: %u\n", a->dropped[i].why, a->dropped[i].n);
+	for (unsigned i = 0; i < a->n_counted; i++)
+		text_put(&o, "counted %s: %u\n", a->counted[i].why, a->counted[i].n);
 	if (o.len >= cap && cap > 0)
 		o.len = cap - 1;
 	return o.len;

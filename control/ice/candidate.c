@@ -49,7 +49,7 @@ static void set_foundation(struct ice_agent *a, struct local *l)
 	const struct foundation f = {
 		.type = (uint8_t)l->c.type,
 		.protocol = (uint8_t)l->c.protocol,
-		.base = l->base.addr,
+		.base = a->c.lite ? l->c.at.addr : l->base.addr, /* ICE-031 */
 		.server = l->server == NONE ? (struct addr){ .ip = { 0 } }
 		                            : a->server[l->server].at.addr,
 	};
@@ -245,11 +245,21 @@ int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
 	return i;
 }
 
+/* ICE-042: old peers send what RFC 8839 does not allow. */
+static void usual_priority(struct ice_agent *a, struct ice_candidate *c)
+{
+	if (c->priority == 0 || c->priority > INT32_MAX)
+		trace_count(a, "priority_odd");
+	if (c->priority == 0)
+		c->priority = 1;
+}
+
 /* ICE-205: what was learned gets its name; pairs keep all they have, and their new priority. */
 static void remote_merge(struct ice_agent *a, unsigned stream, struct remote *r,
                          const struct ice_candidate *c)
 {
 	r->c = *c;
+	usual_priority(a, &r->c);
 	r->learned = false;
 	trace_remote(a, stream, r, "changed");
 	pair_reprice(a);
@@ -261,7 +271,7 @@ enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct i
 	const int known = remote_at(s, c->component, c->protocol, &c->at);
 
 	if (c->component == 0 || c->component > a->c.n_components || c->protocol != ICE_UDP ||
-	    c->at.port == 0 || c->priority == 0 || !*c->foundation)
+	    c->at.port == 0 || !*c->foundation)
 		return ICE_BAD_CANDIDATE;
 	if (!candidate_allowed(a, &c->at.addr))
 		return ICE_OFF_POLICY;
@@ -276,6 +286,7 @@ enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct i
 	if (i == NONE)
 		return ICE_TOO_MANY;
 	s->remote[i] = (struct remote){ .id = ++a->last_id, .c = *c };
+	usual_priority(a, &s->remote[i].c);
 	trace_remote(a, stream, &s->remote[i], "added");
 	gather_permit(a, &c->at.addr);
 	return ICE_OK;

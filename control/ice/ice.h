@@ -319,5 +319,7 @@ struct ice_agent *ice_resume(const struct ice_config *c, const struct ice_base *
                              unsigned n_bases, const void *saved, size_t len, uint64_t heard_ms,
                              uint64_t now_ms);
 
+/* How often something was dropped for that reason, or taken although it was odd (ICE-005). */
+unsigned ice_counted(const struct ice_agent *a, const char *why);
 /* The check lists as a table for people; NUL-terminated, cut at cap. */
 size_t ice_explain(const struct ice_agent *a, char *out, size_t cap);

@@ -239,8 +239,8 @@ struct ice_agent {
 	struct {
 		const char *why;
 		unsigned n;
-	} dropped[24]; /* ICE-005 */
-	unsigned n_dropped;
+	} counted[32]; /* ICE-005 */
+	unsigned n_counted;
 	bool described; /* ice_local() was called: what comes is trickled */
 };
 
@@ -356,6 +356,8 @@ void credentials_set(struct credentials *c, const char *ufrag, const char *pwd);
 
 /* --- trace.c --- */
 void trace_put(struct ice_agent *a, struct ice_trace_record *r);
+/* Drops, and what is odd but taken. */
+void trace_count(struct ice_agent *a, const char *why);
 void trace_drop(struct ice_agent *a, int base, const struct endpoint *from, const char *why);
 
 static inline bool via_equal(struct via a, struct via b)

@@ -144,18 +144,31 @@ void trace_put(struct ice_agent *a, struct ice_trace_record *r)
 		a->c.trace(a->c.trace_arg, r);
 }
 
+void trace_count(struct ice_agent *a, const char *why)
+{
+	const unsigned places = sizeof(a->counted) / sizeof(a->counted[0]);
+	unsigned i = 0;
+
+	while (i < a->n_counted && strcmp(a->counted[i].why, why) != 0)
+		i++;
+	if (i == a->n_counted && i < places)
+		a->counted[a->n_counted++].why = why;
+	if (i < places)
+		a->counted[i].n++;
+}
+
+unsigned ice_counted(const struct ice_agent *a, const char *why)
+{
+	for (unsigned i = 0; i < a->n_counted; i++)
+		if (strcmp(a->counted[i].why, why) == 0)
+			return a->counted[i].n;
+	return 0;
+}
+
 /* ICE-005: counted by its reason. */
 void trace_drop(struct ice_agent *a, int base, const struct endpoint *from, const char *why)
 {
-	const unsigned places = sizeof(a->dropped) / sizeof(a->dropped[0]);
-	unsigned i = 0;
-
-	while (i < a->n_dropped && strcmp(a->dropped[i].why, why) != 0)
-		i++;
-	if (i == a->n_dropped && i < places)
-		a->dropped[a->n_dropped++].why = why;
-	if (i < places)
-		a->dropped[i].n++;
+	trace_count(a, why);
 	trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_DROP,
 	                                         .base = a->base[base].b.at,
 	                                         .peer = *from,
