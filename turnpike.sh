@@ -41,7 +41,7 @@ packages_coturn='
 libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libhiredis0.14 libmariadb3 libpq5 libsqlite3-0
 '
 packages_interop="
-chromium libnice-dev golang-go golang-github-pion-ice.v2-dev
+chromium baresip-core libnice-dev golang-go golang-github-pion-ice.v2-dev
 $packages_coturn"
 # Other servers to be measured beside: coturn's, and two libraries from which small servers of our own
 # are made. None of them brings a service.

@@ -9,6 +9,7 @@ PARTS = (
     ("r2", "R2: memif, vhost and virtio-user", r"r2\.|latency\.r2\."),
     ("r3", "R3: veth", r"r3\.|latency\.r3\.|alloc\.|binding\.|mem\.allocation\.\d+k$"),
     ("scale", "Scale end to end", r"mem\..*e2e$|scale\."),
+    ("ice", "ICE: time to a path, by kinds of NAT", r"ice\."),
 )
 
 

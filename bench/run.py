@@ -29,7 +29,7 @@ sys.path.insert(0, HERE)
 import goals  # noqa: E402
 import report  # noqa: E402
 import stats  # noqa: E402
-from rigs import generator, plan, scale, shared, veth  # noqa: E402
+from rigs import generator, ice, plan, scale, shared, veth  # noqa: E402
 
 HUGEPAGES = 1024
 CONTROL_FIRST = ("bench_ring", "bench_alloc", "bench_session", "bench_visible", "bench_scale")
@@ -223,6 +223,9 @@ def run_part(part, args, mode, clock, out):
         for path in found:
             short = os.path.basename(path) in SHORT and mode.name == "full"
             run_program(out, clock, path, ["--quick"] if short else {"full": []}.get(mode.name, [f"--{mode.name}"]))
+        return
+    if part == "ice":
+        ice.run(args.build, mode, out)
         return
     why = generator.missing(args.build)
     if why:

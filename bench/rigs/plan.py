@@ -26,11 +26,11 @@ class Mode:
 
 
 QUICK = Mode("quick", 174, 3, (4.5, 0.4), (2, 0.4), 0.05, 0, ("af_packet",), ("memif",), False, False, 1, 2000, 10000,
-             {"r0": 46, "control": 20, "r1": 23, "r3": 52, "r2": 20, "scale": 13})
+             {"r0": 46, "control": 20, "r1": 23, "r3": 40, "r2": 20, "scale": 13, "ice": 12})
 FULL = Mode("full", 1140, 5, (7, 1.5), (5, 1.0), 0.01, 3, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True, 4,
-            10000, 1000000, {"r0": 215, "control": 80, "r1": 190, "r3": 395, "r2": 165, "scale": 95})
+            10000, 1000000, {"r0": 215, "control": 80, "r1": 190, "r3": 335, "r2": 165, "scale": 95, "ice": 60})
 LONG = Mode("long", 7200, 12, (60, 10.0), (40, 5.0), 0.005, 8, ("af_packet", "af_xdp"), ("memif", "vhost"), True, True,
-            8, 10000, 1000000, {"r0": 900, "control": 400, "r1": 1200, "r3": 2800, "r2": 1600, "scale": 300})
+            8, 10000, 1000000, {"r0": 900, "control": 400, "r1": 1200, "r3": 2500, "r2": 1600, "scale": 300, "ice": 300})
 MODES = {m.name: m for m in (QUICK, FULL, LONG)}
 
 

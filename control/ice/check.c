@@ -204,12 +204,21 @@ static bool check_one(struct ice_agent *a, struct ice_event *out)
 	return false;
 }
 
+/* Someone waits for it: a peer that asked, or a nomination. */
+static bool triggered_waits(const struct ice_agent *a)
+{
+	for (unsigned i = 0; i < a->c.n_streams; i++)
+		if (a->stream[i].n_queue > 0)
+			return true;
+	return false;
+}
+
 bool check_tick(struct ice_agent *a, struct ice_event *out)
 {
 	if (a->now_ms < a->tick_ms || a->state == ICE_CLOSED)
 		return false;
 	for (unsigned k = 0; k < 2; k++) {
-		const bool gather = a->tick_turn == (k == 0);
+		const bool gather = triggered_waits(a) ? k == 1 : a->tick_turn == (k == 0);
 
 		if (!(gather ? gather_tick(a, out) : !a->c.lite && check_one(a, out)))
 			continue;
