@@ -85,7 +85,23 @@ def create(*options):
     return ctl("session", "create", *options)
 
 
+def works(*words):
+    try:
+        return ctl(*words)
+    except (RuntimeError, ValueError):
+        return None
+
+
+def told():
+    lines = open(os.path.join(place, "events")).read().split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
 def tell(sender, *receivers, text=None):
+    tell_within(10, sender, *receivers, text=text)
+
+
+def tell_within(seconds, sender, *receivers, text=None):
     """Said once a tenth of a second until all have heard it: a path may be a moment younger than its state."""
     text = text or f"from {sender.name} at {time.monotonic()}"
 
@@ -94,7 +110,7 @@ def tell(sender, *receivers, text=None):
         time.sleep(0.05)
         return all(r.heard(text) for r in receivers)
 
-    until(10, f"leg {sender.leg} is heard", all_heard)
+    until(seconds, f"leg {sender.leg} is heard", all_heard)
 
 
 def both_ways(a, b):
@@ -202,6 +218,94 @@ def case_aioice():
     assert a.process.returncode == 0, open(a.name + ".log").read()
 
 
+def pids(program):
+    """Of this test's relay: children of its supervisor."""
+    found = subprocess.run(["pgrep", "-f", f"{program} -c {config}"], capture_output=True, text=True).stdout.split()
+    assert found, f"no {program}"
+    return [int(p) for p in found]
+
+
+def flowing(a, b, seconds):
+    """Numbered lines both ways, ten a second each. The longest silence of each side, in seconds."""
+    start, said = time.monotonic(), 0
+    while time.monotonic() - start < seconds:
+        for h in (a, b):
+            h.say(f"{h.leg} says {said} at {start}")
+        said += 1
+        time.sleep(0.1)
+    gaps = []
+    for h in (a, b):
+        times = [t for t, line in list(h.lines) if line.endswith(f"at {start}")] or [start]
+        times = [start, *times, max(times[-1], start + seconds - 0.3)]
+        gaps.append(max(y - x for x, y in zip(times, times[1:])))
+    return gaps
+
+
+def case_control_dies():
+    """kill -9 of the control process: media goes on, the session lives"""
+    session, a, b = pair(("k1", "k2"))
+    tell(a, b)
+    killer = threading.Timer(1.5, lambda: [os.kill(p, signal.SIGKILL) for p in pids("turnpike-control")])
+    killer.start()
+    gaps = flowing(a, b, 5)
+    until(10, "control is back", lambda: works("status"))
+    assert max(gaps) < 0.6, gaps
+    assert a.state()["state"] == "completed" and a.state()["pair"], a.state()
+    both_ways(a, b)
+    print(f"#   longest silence {max(gaps) * 1000:.0f} ms at ten lines a second", flush=True)
+    leg = ctl("session", "restart", str(session["id"]), "1")
+    assert leg["generation"] == 1, leg
+
+
+def case_dataplane_dies():
+    """kill -9 of the data plane: media comes back, the session lives"""
+    _, a, b = pair(("k1", "k2"), "--role", "full", "--controlling", "1,2", roles=("answer", "answer"))
+    tell(a, b)
+    killer = threading.Timer(1.5, lambda: [os.kill(p, signal.SIGKILL) for p in pids("turnpike-dataplane")])
+    killer.start()
+    gaps = flowing(a, b, 8)
+    assert max(gaps) < 4, gaps
+    both_ways(a, b)
+    print(f"#   longest silence {max(gaps):.1f} s", flush=True)
+
+
+def case_consent_lost():
+    """one host dies: its consent ends, its leg is silent, the other leg lives (ICE-194)"""
+    session, a, b = pair(("h1", "h2"))
+    both_ways(a, b)
+    b.process.kill()
+    start = time.monotonic()
+
+    def lost():
+        a.say("into the void")
+        return any(e["event"] == "consent-lost" and e["session"] == session["id"] and e["leg"] == 2 for e in told())
+
+    until(45, "consent-lost is told", lost)
+    after = time.monotonic() - start
+    before = b.state()["to_peer"]["packets"]
+    for _ in range(10):
+        a.say("into the void")
+        time.sleep(0.05)
+    assert b.state()["to_peer"]["packets"] == before, "sent without consent"
+    assert b.state()["state"] == "failed" and a.state()["state"] == "completed", (a.state(), b.state())
+    print(f"#   told {after:.1f} s after the death", flush=True)
+
+
+def case_rebind():
+    """a NAT forgets a host in mid-stream: the lite leg follows it (ICE-169)"""
+    _, a, b = pair(("h1", "moving"))
+    both_ways(a, b)
+    before = b.state()["pair"]["remote"]
+    open(os.path.join(place, "rebind"), "w").close()
+    until(3, "the NAT forgets", lambda: not os.path.exists(os.path.join(place, "rebind")))
+    start = time.monotonic()
+    tell_within(15, a, b)
+    after = time.monotonic() - start
+    assert b.state()["pair"]["remote"] != before, before
+    both_ways(a, b)
+    print(f"#   media is back after {after:.1f} s", flush=True)
+
+
 def case_refused():
     """errors say what to do, and change nothing"""
     for words, hint in (
@@ -263,19 +367,20 @@ def run(case):
 events = open(os.path.join(place, "events"), "w")
 listener = subprocess.Popen([f"{build}/turnpikectl", "-c", config, "--json", "session", "events"], stdout=events)
 everything.append(listener)
-cases = [value for name, value in list(globals().items())
-         if name.startswith("case_") and (not chosen or name[5:] in chosen)]
+cases = {name[5:]: value for name, value in list(globals().items()) if name.startswith("case_")}
+cases = {name: case for name, case in cases.items() if not chosen or name in chosen}
+last = ("control_dies", "dataplane_dies")  # they disturb the others
 try:
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(run, cases))
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        results = list(pool.map(run, [case for name, case in cases.items() if name not in last]))
+    seen = {event["event"] for event in told()}
+    results += [run(cases[name]) for name in last if name in cases]
 finally:
     for process in everything:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.wait()
-told = [json.loads(line) for line in open(os.path.join(place, "events"))]
-seen = {event["event"] for event in told}
-if not chosen and not {"created", "candidate", "state", "selected", "ended"} <= seen:
+if not chosen and not {"created", "candidate", "state", "selected", "consent-lost", "ended"} <= seen:
     print(f"not ok - events: only {sorted(seen)}")
     results.append(False)
 print(f"{sum(results)} good, {len(results) - sum(results)} bad")

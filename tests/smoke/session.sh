@@ -13,6 +13,17 @@ nat_side h2 public
 nat_side six six
 nat_side port port
 nat_side sym symmetric
+nat_side moving port
+nat_side k1 public
+nat_side k2 public
+# The NAT of `moving` forgets when it is told to.
+(
+	while [ -d "$LAB_DIR" ]; do
+		[ ! -e "$LAB_DIR/rebind" ] || { nat_rebind moving >/dev/null 2>&1; rm "$LAB_DIR/rebind"; }
+		sleep 0.2
+	done
+) &
+LAB_PIDS="$LAB_PIDS $!"
 python3 "$LAB_HERE/session.py" "$LAB_DIR" "$LAB_BUILD" "$conf" "$LAB" "$@"
 judged=$?
 lab_check "every case" test $judged -eq 0
