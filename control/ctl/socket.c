@@ -203,7 +203,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct client *const cl = arg;
 
 	(void)bev;
-	if (what & BEV_EVENT_TIMEOUT)
+	if ((what & BEV_EVENT_TIMEOUT) && !cl->closing) /* else it was counted already */
 		cl->socket->control->stats.count[CONTROL_CTL_SLOW]++;
 	if (!(what & BEV_EVENT_EOF)) {
 		client_free(cl);
