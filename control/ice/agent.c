@@ -4,7 +4,7 @@
 #include "control/ice/parts.h"
 #include "control/ice/text.h"
 
-enum { TA_FLOOR_MS = 5 };
+enum { TA_FLOOR_MS = 5, PAC_MIN_MS = 5000 };
 
 struct ice_config ice_defaults(void)
 {
@@ -33,6 +33,8 @@ struct ice_agent *ice_new(const struct ice_config *c, uint64_t now_ms)
 	a->now_ms = now_ms;
 	a->controlling = c->controlling;
 	a->ta_ms = c->ta_ms < TA_FLOOR_MS ? TA_FLOOR_MS : c->ta_ms;
+	if (a->c.pac_ms < PAC_MIN_MS) /* ICE-155 */
+		a->c.pac_ms = PAC_MIN_MS;
 	if (a->c.pairs_max > PAIRS_HARD_MAX / 2)
 		a->c.pairs_max = PAIRS_HARD_MAX / 2;
 	memcpy(a->server, c->server, sizeof(a->server));
@@ -187,6 +189,9 @@ bool ice_send(struct ice_agent *a, uint64_t now_ms, unsigned stream, unsigned co
 	a->now_ms = now_ms;
 	if (a->state == ICE_CLOSED)
 		return false;
+	if (path && a->c.lite && path == &a->stream[stream].path[component - 1] &&
+	    !conclude_all_done(a, stream))
+		return false; /* ICE-164 */
 	if (!path) {
 		if (a->stream[stream].path[component - 1].live || a->c.lite)
 			return false;
@@ -250,9 +255,11 @@ static bool next_told(struct ice_agent *a, struct ice_event *out)
 	out->component = t->component;
 	out->state = t->state;
 	out->why = t->why;
-	if (t->kind == ICE_EVENT_CANDIDATE)
+	if (t->kind == ICE_EVENT_CANDIDATE) {
 		out->candidate = a->local[t->local].c;
-	else if (t->kind == ICE_EVENT_SELECTED)
+		if (a->c.policy == ICE_RELAY_ONLY) /* ICE-215 */
+			out->candidate.related = (struct endpoint){ .port = 0 };
+	} else if (t->kind == ICE_EVENT_SELECTED)
 		ice_selected(a, t->stream, t->component, &out->selected);
 	return true;
 }

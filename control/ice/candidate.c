@@ -258,11 +258,17 @@ static void usual_priority(struct ice_agent *a, struct ice_candidate *c)
 static void remote_merge(struct ice_agent *a, unsigned stream, struct remote *r,
                          const struct ice_candidate *c)
 {
+	const struct stream *const s = &a->stream[stream];
+
 	r->c = *c;
 	usual_priority(a, &r->c);
 	r->learned = false;
 	trace_remote(a, stream, r, "changed");
 	pair_reprice(a);
+	for (int i = 0; i < PAIRS_HARD_MAX; i++) /* it has another foundation now */
+		if (a->pair[i].id && a->pair[i].stream == stream &&
+		    a->pair[i].state == ICE_SUCCEEDED && &s->remote[a->pair[i].remote] == r)
+			pair_unfreeze(a, i);
 }
 
 enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct ice_candidate *c)

@@ -165,13 +165,20 @@ static bool all_lists(const struct ice_agent *a, enum list_state state)
 	return true;
 }
 
-static void complete(struct ice_agent *a, unsigned stream)
+bool conclude_all_done(const struct ice_agent *a, unsigned stream)
 {
-	struct stream *const s = &a->stream[stream];
+	const struct stream *const s = &a->stream[stream];
 
 	for (unsigned c = 0; c < s->n_components; c++)
 		if (!s->done[c])
-			return;
+			return false;
+	return true;
+}
+
+static void complete(struct ice_agent *a, unsigned stream)
+{
+	if (!conclude_all_done(a, stream))
+		return;
 	list_state(a, stream, LIST_COMPLETED, "nominated");
 	if (!all_lists(a, LIST_COMPLETED))
 		return;
@@ -227,6 +234,7 @@ void conclude_nomination_failed(struct ice_agent *a, int checked)
 	const int valid = p->valid_pair;
 
 	s->nominating[p->component - 1] = false;
+	s->nomination_lost = true;
 	p->nominate = false;
 	if (valid != NONE && a->pair[valid].valid) {
 		a->pair[valid].valid = false;
@@ -251,13 +259,10 @@ void conclude_nomination_failed(struct ice_agent *a, int checked)
 static enum ice_reason why_failed(const struct ice_agent *a, unsigned stream)
 {
 	const struct stream *const s = &a->stream[stream];
-	bool asymmetric = false, lost = false, remote = false, local = false;
+	bool asymmetric = false, remote = false, local = false;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < PAIRS_HARD_MAX; i++)
 		asymmetric |= a->pair[i].id && a->pair[i].asymmetric;
-		lost |= a->pair[i].id && a->pair[i].state == ICE_PAIR_FAILED &&
-		        a->pair[i].rtt_ms > 0;
-	}
 	for (int i = 0; i < REMOTES_MAX; i++)
 		remote |= s->remote[i].id != 0;
 	for (int i = 0; i < LOCALS_MAX; i++)
@@ -266,10 +271,12 @@ static enum ice_reason why_failed(const struct ice_agent *a, unsigned stream)
 		return ICE_WHY_NO_LOCAL;
 	if (!remote)
 		return ICE_WHY_NO_REMOTE;
+	if (s->nomination_lost)
+		return ICE_WHY_NOMINATION_LOST;
 	if (asymmetric)
 		return ICE_WHY_ASYMMETRIC;
-	if (lost)
-		return ICE_WHY_NOMINATION_LOST;
+	if (a->conflicts == CONFLICTS_MAX)
+		return ICE_WHY_ROLE;
 	return a->unverified ? ICE_WHY_CREDENTIALS : ICE_WHY_NO_ANSWER;
 }
 

@@ -30,6 +30,9 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 		                         .trickle = a->c.trickle,
 		                         .pacing_ms = a->c.lite ? 0 : a->c.ta_ms,
 		                         .n_streams = a->c.n_streams };
+	/* The lists that the peer's description began were empty: now they begin (ICE-098). */
+	const bool begins = a->has_remote && !a->described;
+
 	for (unsigned s = 0; s < a->c.n_streams; s++) {
 		struct ice_stream_description *const d = &out->stream[s];
 		const struct stream *const mine = &a->stream[s];
@@ -57,10 +60,16 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 			if (a->c.policy == ICE_RELAY_ONLY) /* ICE-215 */
 				d->candidate[d->n_candidates - 1].related.port = 0;
 		}
+		if (begins)
+			a->stream[s].formed = false;
 		if (mine->now.theirs.set)
 			pair_form(a, s);
 	}
 	a->described = true;
+	if (!begins)
+		return;
+	pair_begin(a);
+	a->pac_ms = a->now_ms + a->c.pac_ms; /* ICE-155: both have spoken */
 }
 
 bool ice_local_key(const struct ice_agent *a, unsigned stream, bool before, struct ice_key *out)
@@ -157,6 +166,7 @@ static void settle(struct ice_agent *a, const struct ice_description *d)
 	const uint32_t theirs = d->pacing_ms ? d->pacing_ms : d->lite ? 0 : PACING_DEFAULT_MS;
 
 	a->their_lite = d->lite;
+	a->no_trickle = !d->trickle;
 	if (theirs > a->ta_ms)
 		a->ta_ms = theirs;
 	if (d->lite && !a->c.lite)
@@ -200,13 +210,21 @@ static bool current(const struct ice_agent *a, unsigned stream, const char *ufra
 	return !ufrag || !*ufrag || strcmp(a->stream[stream].now.theirs.ufrag, ufrag) == 0;
 }
 
+/* After a restart, before the peer's answer: what is still on its way of the generation before. */
+static bool past(const struct ice_agent *a, unsigned stream, const char *ufrag)
+{
+	const struct stream *const s = &a->stream[stream];
+
+	return ufrag && s->has_before && strcmp(s->before.theirs.ufrag, ufrag) == 0;
+}
+
 enum ice_refused ice_remote_candidate(struct ice_agent *a, uint64_t now_ms, unsigned stream,
                                       const char *ufrag, const struct ice_candidate *c)
 {
 	a->now_ms = now_ms;
 	if (a->state == ICE_CLOSED || stream >= a->c.n_streams)
 		return ICE_CLOSED_ALREADY;
-	if (a->stream[stream].now.theirs.set && !current(a, stream, ufrag))
+	if (a->stream[stream].now.theirs.set ? !current(a, stream, ufrag) : past(a, stream, ufrag))
 		return ICE_OLD_GENERATION;
 	if (a->stream[stream].their_end) /* ICE-202 */
 		return ICE_CLOSED_ALREADY;

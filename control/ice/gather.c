@@ -59,7 +59,8 @@ static void announce(struct ice_agent *a, int local)
 {
 	struct local *const l = &a->local[local];
 
-	if (!a->described || !a->c.trickle)
+	if (!a->described || !a->c.trickle || a->no_trickle ||
+	    a->stream[l->stream].list == LIST_COMPLETED) /* ICE-196, ICE-202 */
 		return;
 	l->signalled = true;
 	agent_tell(a, &(struct told){ .kind = ICE_EVENT_CANDIDATE,
@@ -154,7 +155,8 @@ void gather_look(struct ice_agent *a)
 	look_for_loss(a);
 	for (unsigned i = 0; i < a->n_gather; i++)
 		all &= a->gather[i].done;
-	if (!a->gathering || (!all && (a->c.trickle || a->now_ms < a->gather_until_ms)))
+	if (!a->gathering ||
+	    (!all && ((a->c.trickle && !a->no_trickle) || a->now_ms < a->gather_until_ms)))
 		return;
 	a->gathering = false; /* ICE-025 */
 	a->gathered = true;
@@ -226,7 +228,8 @@ bool gather_poll(struct ice_agent *a, struct ice_event *out)
 
 uint64_t gather_next_ms(const struct ice_agent *a)
 {
-	uint64_t next = a->gathering && !a->c.trickle ? a->gather_until_ms : UINT64_MAX;
+	uint64_t next =
+		a->gathering && (!a->c.trickle || a->no_trickle) ? a->gather_until_ms : UINT64_MAX;
 
 	for (unsigned i = 0; i < a->n_gather; i++) {
 		const uint64_t ms = allocation_wants(a->gather[i].al, a->now_ms)

@@ -279,6 +279,7 @@ static void settle_new(struct ice_agent *a, int i)
 void pair_form(struct ice_agent *a, unsigned stream)
 {
 	struct stream *const s = &a->stream[stream];
+	const uint32_t before = a->last_id;
 
 	for (int r = 0; r < REMOTES_MAX; r++) {
 		if (!s->remote[r].id || s->remote[r].learned)
@@ -290,12 +291,13 @@ void pair_form(struct ice_agent *a, unsigned stream)
 			    pair_find(a, stream, a->local[l].via, s->remote[r].c.component,
 			              &s->remote[r].c.at) != NONE)
 				continue;
-			const int i = pair_add(a, stream, l, r, true, "formed");
-
-			if (i != NONE && s->formed)
-				settle_new(a, i);
+			pair_add(a, stream, l, r, true, "formed");
 		}
 	}
+	/* Once all are there, so that of a foundation only the topmost goes. */
+	for (int i = 0; s->formed && i < PAIRS_HARD_MAX; i++)
+		if (a->pair[i].id > before && a->pair[i].state == ICE_FROZEN)
+			settle_new(a, i);
 }
 
 /* Lower component first, then higher priority (ICE-098). */

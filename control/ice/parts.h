@@ -36,6 +36,7 @@ enum {
 	EARLY_MAX = 32,
 	TOLD_MAX = 256,
 	SENDS_MAX = 7,
+	CONFLICTS_MAX = 4, /* roles changed by 487 in a generation; one is usual */
 	PACING_DEFAULT_MS = 50,
 	RTO_MIN_MS = 500,
 	RTO_MAX_MS = 3000,
@@ -123,6 +124,7 @@ struct early {
 	struct endpoint from;
 	uint32_t priority;
 	bool use_candidate;
+	uint32_t theirs; /* check sum of what the peer called itself (ICE-140) */
 };
 
 /* A path that data goes over. */
@@ -160,7 +162,8 @@ struct stream {
 	unsigned n_components; /* of both sides */
 	bool formed;           /* the list was made once (ICE-098) */
 	bool their_end;
-	uint8_t list; /* enum list_state */
+	bool nomination_lost; /* one failed (ICE-144) */
+	uint8_t list;         /* enum list_state */
 	int queue[QUEUE_MAX];
 	unsigned n_queue;
 	struct early early[EARLY_MAX];
@@ -202,6 +205,8 @@ struct ice_agent {
 	enum ice_state state;
 	enum ice_reason why;
 	bool controlling, their_lite, has_remote;
+	bool no_trickle;    /* the peer's description does not offer it (ICE-196) */
+	unsigned conflicts; /* roles changed by 487 */
 	uint64_t tie;
 	uint32_t ta_ms;
 	uint16_t generation;
@@ -312,6 +317,8 @@ void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char
 
 /* --- conclude.c --- */
 void conclude_valid(struct ice_agent *a, int valid);
+/* Each component of the stream is nominated. */
+bool conclude_all_done(const struct ice_agent *a, unsigned stream);
 void conclude_nominated(struct ice_agent *a, int pair);
 void conclude_nomination_failed(struct ice_agent *a, int pair);
 /* Timers and states that follow from states; after every input and before every output. */

@@ -2,6 +2,7 @@
  */
 #include "control/ice/parts.h"
 #include "wire/check.h"
+#include "wire/crc.h"
 
 struct request {
 	struct via via;
@@ -57,9 +58,7 @@ static unsigned judge(const struct ice_agent *a, struct request *q)
 static bool repair(struct ice_agent *a, const struct request *q)
 {
 	if (a->c.lite) {
-		if (q->c.has_controlled && !a->controlling && !a->their_lite)
-			return true;
-		return false;
+		return q->c.has_controlled && !a->controlling && a->has_remote && !a->their_lite;
 	}
 	if (a->controlling && q->c.has_controlling) {
 		if (a->tie >= q->c.tie)
@@ -113,13 +112,15 @@ static void trigger(struct ice_agent *a, int i, bool use_candidate)
 		check_cancel(a, i); /* ICE-139 */
 	pair_state(a, i, ICE_WAITING, "trigger");
 	queue_push(a, i, false);
-	if (s->list == LIST_FAILED && a->state != ICE_FAILED) {
+	if (s->list == LIST_FAILED) {
 		trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_LIST,
 		                                         .stream = p->stream,
 		                                         .from = LIST_FAILED,
 		                                         .to = LIST_RUNNING,
 		                                         .why = "trigger" });
 		s->list = LIST_RUNNING;
+		if (a->state == ICE_FAILED)
+			agent_state(a, ICE_RUNNING, ICE_WHY_NONE);
 	}
 }
 
@@ -149,11 +150,13 @@ static void learn(struct ice_agent *a, unsigned stream, int local, const struct 
 void request_replay_early(struct ice_agent *a, unsigned stream)
 {
 	struct stream *const s = &a->stream[stream];
+	const char *const ufrag = s->now.theirs.ufrag;
+	const uint32_t theirs = crc32_ieee((const uint8_t *)ufrag, strlen(ufrag));
 	const unsigned n = s->n_early;
 
 	s->n_early = 0;
 	for (unsigned i = 0; i < n; i++)
-		if (a->local[s->early[i].local].id)
+		if (a->local[s->early[i].local].id && s->early[i].theirs == theirs)
 			learn(a, stream, s->early[i].local, &s->early[i].from, s->early[i].priority,
 			      s->early[i].use_candidate);
 }
@@ -192,6 +195,44 @@ static void follow(struct ice_agent *a, const struct request *q, int local)
 	conclude_nominated(a, i);
 }
 
+/* ICE-136: until it is known whose they are. */
+static void keep_early(struct ice_agent *a, struct stream *s, const struct request *q, int local)
+{
+	const struct early e = { .local = local,
+		                 .from = q->from,
+		                 .priority = q->c.priority,
+		                 .use_candidate = q->c.use_candidate,
+		                 .theirs = crc32_ieee(q->c.theirs, q->c.theirs_len) };
+
+	for (unsigned i = 0; i < s->n_early; i++)
+		if (s->early[i].local == local && s->early[i].theirs == e.theirs &&
+		    endpoint_equal(&s->early[i].from, &q->from)) {
+			s->early[i].use_candidate |= e.use_candidate;
+			return;
+		}
+	if (s->n_early < EARLY_MAX)
+		s->early[s->n_early++] = e;
+	else
+		trace_drop(a, q->via.base, &q->from, "early_full");
+}
+
+/* ICE-140: it knows our credentials, but is not whom the description spoke for. */
+static bool stranger(const struct ice_agent *a, const struct request *q)
+{
+	const struct credentials *const theirs = &a->stream[q->stream].now.theirs;
+
+	return !a->c.lite && theirs->set && !q->old &&
+	       (q->c.theirs_len != strlen(theirs->ufrag) ||
+	        memcmp(q->c.theirs, theirs->ufrag, q->c.theirs_len) != 0);
+}
+
+/* ICE-215: nothing goes there, not even an answer. */
+static bool off_policy(const struct ice_agent *a, struct via via, const struct endpoint *from)
+{
+	return (a->c.policy == ICE_RELAY_ONLY && via.alloc == NONE) ||
+	       !candidate_allowed(a, &from->addr);
+}
+
 static void accept(struct ice_agent *a, const struct request *q, int local)
 {
 	struct stream *const s = &a->stream[q->stream];
@@ -201,15 +242,8 @@ static void accept(struct ice_agent *a, const struct request *q, int local)
 		follow(a, q, local);
 		return;
 	}
-	if (!theirs->set) { /* ICE-136 */
-		if (s->n_early < EARLY_MAX)
-			s->early[s->n_early++] =
-				(struct early){ local, q->from, q->c.priority, q->c.use_candidate };
-		return;
-	}
-	if (q->c.theirs_len != strlen(theirs->ufrag) ||
-	    memcmp(q->c.theirs, theirs->ufrag, q->c.theirs_len) != 0) {
-		trace_drop(a, q->via.base, &q->from, "other_ufrag"); /* ICE-140 */
+	if (!theirs->set) {
+		keep_early(a, s, q, local);
 		return;
 	}
 	learn(a, q->stream, local, &q->from, q->c.priority, q->c.use_candidate);
@@ -255,9 +289,20 @@ enum ice_input request_take(struct ice_agent *a, struct via via, const struct en
 		trace_drop(a, via.base, from, "no_candidate");
 		return ICE_DROPPED;
 	}
+	if (off_policy(a, via, from)) {
+		trace_drop(a, via.base, from, "off_policy");
+		return ICE_DROPPED;
+	}
 	code = judge(a, &q);
 	if (code == 0)
 		trace_rx(a, &q, local);
+	if (code == 0 && stranger(a, &q)) {
+		answer(a, &q, 0);
+		trace_drop(a, via.base, from, "other_ufrag");
+		return ICE_TAKEN;
+	}
+	if (code == 0 && !q.c.has_controlling && !q.c.has_controlled)
+		trace_count(a, "no_role"); /* ICE-089 */
 	if (code == 0 && !q.old && repair(a, &q))
 		code = 487;
 	answer(a, &q, code);

@@ -15,7 +15,7 @@ void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char
 	                                         .why = why });
 	/* The duty to nominate moves with the role (ICE-090). */
 	for (int i = 0; i < PAIRS_HARD_MAX; i++)
-		a->pair[i].nominate = false;
+		a->pair[i].nominate = a->pair[i].told = false;
 	for (unsigned s = 0; s < a->c.n_streams; s++)
 		memset(a->stream[s].nominating, 0, sizeof(a->stream[s].nominating));
 	pair_reprice(a);
@@ -49,7 +49,8 @@ static int valid_of(struct ice_agent *a, int checked, int local)
 	return i != NONE ? i : checked;
 }
 
-static void success(struct ice_agent *a, struct transaction *t, const struct stun_msg *m)
+/* false: nothing has come of it, the transaction goes on. */
+static bool success(struct ice_agent *a, struct transaction *t, const struct stun_msg *m)
 {
 	const int checked = t->pair;
 	struct pair *const p = &a->pair[checked];
@@ -58,7 +59,7 @@ static void success(struct ice_agent *a, struct transaction *t, const struct stu
 
 	if (!stun_find(m, STUN_XOR_MAPPED_ADDRESS, &attr) || !stun_xor_addr(m, &attr, &mapped)) {
 		trace_drop(a, t->via.base, &t->to, "no_mapped_address");
-		return;
+		return false;
 	}
 	if (t->sends == 1)
 		p->rtt_ms = (uint32_t)(a->now_ms - t->first_ms);
@@ -75,6 +76,16 @@ static void success(struct ice_agent *a, struct transaction *t, const struct stu
 	conclude_valid(a, valid);
 	if ((t->use_candidate && a->controlling) || (p->told && !a->controlling))
 		conclude_nominated(a, checked);
+	return true;
+}
+
+/* The pair fails with its check, unless it has succeeded by another (ICE-102). */
+static void pair_failed(struct ice_agent *a, const struct transaction *t, const char *why)
+{
+	if (t->use_candidate)
+		conclude_nomination_failed(a, t->pair);
+	else if (!t->cancelled && a->pair[t->pair].state == ICE_IN_PROGRESS)
+		pair_state(a, t->pair, ICE_PAIR_FAILED, why);
 }
 
 /* ICE-086, ICE-087: by the role that the request was sent in. */
@@ -82,15 +93,20 @@ static void conflict(struct ice_agent *a, struct transaction *t)
 {
 	const int i = t->pair;
 
-	if (t->controlling == a->controlling)
+	if (t->controlling == a->controlling) {
+		if (a->conflicts == CONFLICTS_MAX) { /* the peer refuses either role */
+			pair_failed(a, t, "error");
+			return;
+		}
+		a->conflicts++;
 		role_switch(a, !t->controlling, true, "487");
+	}
 	if (a->pair[i].state == ICE_IN_PROGRESS)
 		pair_state(a, i, ICE_WAITING, "conflict");
 	if (a->pair[i].state != ICE_SUCCEEDED)
 		queue_push(a, i, false);
 }
 
-/* false: nothing has come of it, the transaction goes on. */
 static bool error(struct ice_agent *a, struct transaction *t, const struct stun_msg *m)
 {
 	struct stun_attr attr;
@@ -105,10 +121,7 @@ static bool error(struct ice_agent *a, struct transaction *t, const struct stun_
 		conflict(a, t);
 		return true;
 	}
-	if (t->use_candidate)
-		conclude_nomination_failed(a, t->pair);
-	else if (!t->cancelled)
-		pair_state(a, t->pair, ICE_PAIR_FAILED, "error");
+	pair_failed(a, t, "error");
 	return true;
 }
 
@@ -147,10 +160,9 @@ void response_take(struct ice_agent *a, struct transaction *t, struct via via,
 	}
 	if (!endpoint_equal(from, &t->to) || !via_equal(via, t->via)) { /* ICE-123 */
 		p->asymmetric = true;
-		if (p->state == ICE_IN_PROGRESS)
-			pair_state(a, t->pair, ICE_PAIR_FAILED, "asymmetric");
+		pair_failed(a, t, "asymmetric");
 	} else if (good) {
-		success(a, t, m);
+		done = success(a, t, m);
 	} else {
 		done = error(a, t, m);
 	}

@@ -51,7 +51,8 @@ static void flush(struct ice_agent *a, unsigned stream)
 	memset(s->done, 0, sizeof(s->done));
 	s->all_valid_ms = 0;
 	s->n_early = 0;
-	s->formed = s->their_end = s->mismatch = false;
+	s->formed = s->their_end = s->mismatch = s->nomination_lost = false;
+	s->n_components = a->c.n_components; /* until the peer says how many (ICE-093) */
 	s->list = LIST_RUNNING;
 }
 
@@ -127,7 +128,7 @@ void ice_restart(struct ice_agent *a, uint64_t now_ms)
 	flush_locals(a);
 	a->has_remote = a->described = false;
 	a->pac_ms = a->free_ms = 0;
-	a->unverified = 0;
+	a->unverified = a->conflicts = 0;
 	a->state = ICE_NEW;
 	ice_gather(a, now_ms);
 }

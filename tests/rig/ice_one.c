@@ -436,7 +436,7 @@ enum ice_input one_answer(struct one *o, const struct one_sent *to, const struct
 
 void one_serve(struct one *o, uint64_t until_ms, unsigned rtt_ms, const char *but)
 {
-	unsigned done = o->n_sent;
+	unsigned done = o->n_seen;
 
 	while (o->now_ms < until_ms) {
 		uint64_t next = ice_next_ms(o->a);
@@ -452,6 +452,7 @@ void one_serve(struct one *o, uint64_t until_ms, unsigned rtt_ms, const char *bu
 		}
 		one_poll(o);
 	}
+	o->n_seen = done;
 }
 
 /* --- what was told and traced --- */

@@ -124,7 +124,8 @@ struct one_response {
 };
 #define ONE_SUCCESS (&(struct one_response){ .base = -1 })
 enum ice_input one_answer(struct one *o, const struct one_sent *to, const struct one_response *r);
-/* Answers every request from now to `until_ms` after `rtt_ms`, but none to `but` (NULL). */
+/* Answers all requests that one_next() has not given, until then, each `rtt_ms` after it was sent,
+ * but none to `but` (NULL: all). */
 void one_serve(struct one *o, uint64_t until_ms, unsigned rtt_ms, const char *but);
 
 /* --- what was told and traced --- */
