@@ -1,9 +1,11 @@
 /* Ta, transactions, and what is sent when (ICE-103 to ICE-119). */
 #include "control/ice/parts.h"
 
+/* A decided list has work when the peer names another pair (ICE-148). */
 static bool idle(const struct stream *s)
 {
-	return s->list != LIST_RUNNING || !s->formed || !s->now.theirs.set;
+	return !(s->list == LIST_RUNNING || (s->list == LIST_COMPLETED && s->n_queue)) ||
+	       !s->formed || !s->now.theirs.set;
 }
 
 /* --- which pair (ICE-105) --- */
@@ -191,9 +193,10 @@ static bool check_one(struct ice_agent *a, struct ice_event *out)
 		if (i == NONE)
 			continue;
 		t = begin(a, i,
-		          a->pair[i].nominate ? ICE_NOMINATING
-		          : triggered         ? ICE_TRIGGERED
-		                              : ICE_ORDINARY);
+		          a->pair[i].nominate || a->stream[stream].done[a->pair[i].component - 1]
+		                  ? ICE_NOMINATING
+		          : triggered ? ICE_TRIGGERED
+		                      : ICE_ORDINARY);
 		if (!t)
 			return false;
 		if (a->pair[i].state != ICE_SUCCEEDED)

@@ -86,8 +86,10 @@ static void renominate(struct ice_agent *a, unsigned stream, unsigned component,
 		return;
 	if (p->state == ICE_SUCCEEDED)
 		path_select(a, stream, component, pair);
-	else if (!p->queued)
+	else {
+		pair_state(a, pair, ICE_WAITING, "trigger");
 		queue_push(a, pair, false);
+	}
 }
 
 /* ICE-138: what the peer reached us by is tried the other way at once. */
