@@ -171,21 +171,21 @@ static bool read_password(struct invocation *in)
 	return good;
 }
 
-/* All of a stream, or NULL: too long, or it cannot be read. */
-static char *read_all(FILE *from)
+/* All of a stream into `text`, CTL_LONG_MAX octets. false: it has more, or cannot be read. */
+static bool read_all(FILE *from, char *text, size_t *len)
 {
-	char *const text = from ? calloc(1, CTL_LONG_MAX + 2) : NULL;
-
-	if (text && fread(text, 1, CTL_LONG_MAX + 1, from) <= CTL_LONG_MAX && !ferror(from))
-		return text;
-	free(text);
-	return NULL;
+	if (!from)
+		return false;
+	*len = fread(text, 1, CTL_LONG_MAX, from);
+	return !ferror(from) && (*len < CTL_LONG_MAX || getc(from) == EOF);
 }
 
 /* A long text of "-" is standard input, "@FILE" what is in that. */
 static bool read_longer(struct invocation *in)
 {
+	static char text[CTL_LONG_MAX];
 	struct ctl_complaint why;
+	size_t len;
 
 	for (int i = 0; in->command->params[i].type != CTL_END; i++) {
 		struct ctl_value *const v = &in->args.value[i];
@@ -194,19 +194,42 @@ static bool read_longer(struct invocation *in)
 		if (!word || (strcmp(word, "-") != 0 && word[0] != '@'))
 			continue;
 		FILE *const from = word[0] == '@' ? fopen(word + 1, "r") : stdin;
-		char *const text = read_all(from);
+		const bool whole = read_all(from, text, &len);
 		const bool good =
-			text && ctl_take_text(&in->command->params[i], text, strlen(text), v, &why);
+			whole && ctl_take_text(&in->command->params[i], text, len, v, &why);
 
-		if (!text)
+		if (!whole)
 			usage_error("cannot be read, or is too long", word);
 		else if (!good)
 			usage_error(why.text, NULL);
 		if (from && from != stdin)
 			fclose(from);
-		free(text);
+		OPENSSL_cleanse(text, sizeof(text));
 		if (!good)
 			return false;
+	}
+	return true;
+}
+
+static const char *text_of(const struct ctl_param *p, const struct ctl_value *v)
+{
+	return p->type == CTL_LONG ? v->longer : v->text;
+}
+
+/* JSON carries nothing else. */
+static bool is_utf8(const struct invocation *in)
+{
+	for (int i = 0; in->command->params[i].type != CTL_END; i++) {
+		const struct ctl_param *const p = &in->command->params[i];
+		json_t *const text = in->args.value[i].given
+		                             ? json_string(text_of(p, &in->args.value[i]))
+		                             : json_null();
+
+		if (!text) {
+			usage_error("this is not UTF-8", p->name);
+			return false;
+		}
+		json_decref(text);
 	}
 	return true;
 }
@@ -221,12 +244,11 @@ static json_t *params_of(const struct invocation *in)
 
 		if (p->local || !v->given)
 			continue;
-		json_object_set_new(
-			params, p->name,
-			p->type == CTL_FLAG ? json_true()
-			: p->type == CTL_NUMBER || p->type == CTL_SECONDS
-				? json_integer((json_int_t)v->number)
-				: json_string(p->type == CTL_LONG ? v->longer : v->text));
+		json_object_set_new(params, p->name,
+		                    p->type == CTL_FLAG ? json_true()
+		                    : p->type == CTL_NUMBER || p->type == CTL_SECONDS
+		                            ? json_integer((json_int_t)v->number)
+		                            : json_string(text_of(p, v)));
 	}
 	return params;
 }
@@ -466,7 +488,7 @@ static int run(struct invocation *in, char *const words[], int n)
 		manual_completion(stdout);
 		return EXIT_CODE_OK;
 	}
-	if (!read_password(in) || !read_longer(in))
+	if (!read_password(in) || !read_longer(in) || !is_utf8(in))
 		return EXIT_CODE_USAGE;
 	return ask(in);
 }

@@ -3,7 +3,7 @@
  *   reply     none (a notification), or one line of JSON with the id and either result or error; an
  *             error has a code, a kind and a text
  *   request   what was understood, written down again, is understood the same
- *   level     nothing that needs the admin level is done
+ *   level     nothing that needs the admin level is done, and no password of a leg is told
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,39 @@
 #include "control/ctl/commands.h"
 #include "control/ctl/socket.h"
 #include "control/loop.h"
+#include "control/world.h"
 #include "log.h"
 #include "tests/fuzz/must.h"
 #include "tests/unit/control/engine_stub.h"
+
+enum { N_SESSIONS = 3 };
+
+static void make_sessions(struct session_server *srv)
+{
+	struct abi_relay relay = { .id = 0, .port_min = 49152, .port_max = 65535, .live = 1 };
+	const struct session_wanted w = { .name = "a call",
+		                          .n_legs = 2,
+		                          .leg = { { .ip4 = true },
+		                                   { .full = true, .ip4 = true } } };
+	const struct addr at = addr_from4((const uint8_t[]){ 198, 18, 0, 1 });
+	uint64_t id;
+	char why[128];
+
+	memcpy(relay.ip, at.ip, sizeof(relay.ip));
+	memcpy(relay.advertise, at.ip, sizeof(relay.advertise));
+	session_set_tables(srv, &relay, 1, loop_now_ms());
+	session_sync(srv, loop_now_ms());
+	for (unsigned i = 0; i < N_SESSIONS; i++)
+		MUST(session_create(srv, &w, loop_now_ms(), &id, why) == SESSION_OK);
+}
+
+static struct session_server *sessions;
+
+/* Their agents hang on memory that a leak checker does not look into. */
+static void end(void)
+{
+	session_server_free(sessions);
+}
 
 static struct control *rig(void)
 {
@@ -42,6 +72,10 @@ static struct control *rig(void)
 	c.turn = stub_new();
 	for (uint64_t id = 1; id <= 40; id++)
 		stub_allocate(c.turn, id);
+	c.random = stub_random;
+	c.sessions = sessions = world_sessions(&c);
+	MUST(sessions && atexit(end) == 0);
+	make_sessions(sessions);
 	return &c;
 }
 
@@ -54,11 +88,12 @@ static json_t *params_of(const struct ctl_request *req)
 		const struct ctl_value *const v = &req->args.value[i];
 
 		if (v->given)
-			json_object_set_new(params, p->name,
-			                    p->type == CTL_FLAG ? json_true()
-			                    : p->type == CTL_NUMBER || p->type == CTL_SECONDS
-			                            ? json_integer((json_int_t)v->number)
-			                            : json_string(v->text));
+			json_object_set_new(
+				params, p->name,
+				p->type == CTL_FLAG ? json_true()
+				: p->type == CTL_NUMBER || p->type == CTL_SECONDS
+					? json_integer((json_int_t)v->number)
+					: json_string(p->type == CTL_LONG ? v->longer : v->text));
 	}
 	return params;
 }
@@ -83,6 +118,10 @@ static void request_property(const uint8_t *data, size_t size)
 		MUST(again.args.value[i].given == req.args.value[i].given);
 		MUST(again.args.value[i].number == req.args.value[i].number);
 		MUST(strcmp(again.args.value[i].text, req.args.value[i].text) == 0);
+		const char *const one = again.args.value[i].longer;
+		const char *const other = req.args.value[i].longer;
+
+		MUST(one && other ? strcmp(one, other) == 0 : one == other);
 	}
 	free(line);
 	json_decref(root);
@@ -96,9 +135,11 @@ static void reply_property(struct control *c, const uint8_t *data, size_t size)
 	char *const reply = ctl_answer(c, CTL_READ, (const char *)data, size, &len);
 
 	MUST(c->stop == LOOP_RUNS && !c->draining && !c->turn->deleted && !c->turn->added[0]);
+	MUST(session_count(c->sessions, NULL) == N_SESSIONS);
 	if (!reply)
 		return;
 	MUST(len > 0 && reply[len - 1] == '\n' && !memchr(reply, '\n', len - 1));
+	MUST(!memmem(reply, len, "\"pwd\":", 6));
 	json_t *const root = json_loadb(reply, len, 0, NULL);
 	const json_t *const result = json_object_get(root, "result");
 	const json_t *const error = json_object_get(root, "error");

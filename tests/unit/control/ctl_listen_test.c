@@ -310,15 +310,16 @@ static void test_one_session(void)
 	char params[64];
 
 	begin();
-	const json_int_t first = create(), second = create();
+	const json_int_t id[] = { create(), create(), create() };
 
-	snprintf(params, sizeof(params), "{\"session\":%lld}", (long long)second);
+	snprintf(params, sizeof(params), "{\"session\":%lld}", (long long)id[1]);
 	struct listener one = listen_to(params), all = listen_to("{}");
 
-	tell((uint64_t)first);
-	tell((uint64_t)second);
-	CHECK(hear(&all, "state") == first && hear(&all, "state") == second, "all");
-	CHECK(hear(&one, "state") == second, "of that one");
+	for (unsigned i = 0; i < 3; i++)
+		tell((uint64_t)id[i]);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(hear(&all, "state") == id[i], "all");
+	CHECK(hear(&one, "state") == id[1], "of that one");
 	CHECK(count_lines(&one) == 0 && count_lines(&all) == 0, "once each");
 	hang_up(&one);
 	hang_up(&all);
