@@ -201,7 +201,7 @@ bool session_open(struct agent *g)
 	c.policy = g->o.relay_only ? ICE_RELAY_ONLY : ICE_ALL;
 	c.allow_loopback = g->o.loopback;
 	c.random = draw;
-	memcpy(c.server, g->o.server, sizeof(c.server));
+	c.server = g->o.server;
 	c.n_servers = g->o.n_servers;
 	if (g->o.trace) {
 		g->trace = fopen(g->o.trace, "we");

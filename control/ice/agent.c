@@ -19,32 +19,65 @@ struct ice_config ice_defaults(void)
 		.nominate_ms = 500,
 		.nominate_relay_ms = 1500,
 		.wait_nomination_ms = 30000,
+		.bases_max = ICE_BASES_MAX,
+		.locals_max = 160,
+		.candidates_max = ICE_CANDIDATES_MAX,
+		.learned_max = 32,
 		.pairs_max = 100,
+		.transactions_max = 512,
+		.answers_max = 64,
+		.early_max = 32,
+		.told_max = 256,
 	};
+}
+
+struct ice_config ice_defaults_leg(bool lite)
+{
+	struct ice_config c = ice_defaults();
+
+	c.lite = lite;
+	c.bases_max = 4;
+	c.locals_max = 12;
+	c.candidates_max = 16;
+	c.learned_max = 8;
+	c.pairs_max = 24;
+	c.transactions_max = 24;
+	c.answers_max = 8;
+	c.early_max = 8;
+	c.told_max = 16;
+	return c;
 }
 
 struct ice_agent *ice_new(const struct ice_config *c, uint64_t now_ms)
 {
-	struct ice_agent *const a = calloc(1, sizeof(*a));
+	const struct room room = room_of(c);
+	const size_t octets = ice_octets(c);
+	struct ice_agent *const a = calloc(1, octets);
 
 	if (!a)
 		return NULL;
+	room_lay(a, &room, a + 1);
+	a->octets = octets;
 	a->c = *c;
 	a->now_ms = now_ms;
 	a->controlling = c->controlling;
 	a->ta_ms = c->ta_ms < TA_FLOOR_MS ? TA_FLOOR_MS : c->ta_ms;
 	if (a->c.pac_ms < PAC_MIN_MS) /* ICE-155 */
 		a->c.pac_ms = PAC_MIN_MS;
-	if (a->c.pairs_max > PAIRS_HARD_MAX / 2)
-		a->c.pairs_max = PAIRS_HARD_MAX / 2;
-	memcpy(a->server, c->server, sizeof(a->server));
+	a->c.n_streams = room.streams;
+	a->c.n_components = room.components;
+	a->c.pairs_max = c->lite ? room.pairs : room.pairs / 2;
+	a->c.n_servers = room.servers;
+	a->c.server = NULL;
+	if (room.servers)
+		memcpy(a->server, c->server, room.servers * sizeof(*a->server));
 	c->random(c->random_arg, &a->tie, sizeof(a->tie));
-	for (unsigned i = 0; i < c->n_streams; i++) {
+	for (unsigned i = 0; i < a->c.n_streams; i++) {
 		struct stream *const s = &a->stream[i];
 
-		s->n_components = c->n_components;
+		s->n_components = a->c.n_components;
 		snprintf(s->mid, sizeof(s->mid), "%u", i);
-		for (unsigned k = 0; k < ICE_COMPONENTS_MAX; k++)
+		for (unsigned k = 0; k < a->c.n_components; k++)
 			s->path[k].pair = s->old_path[k].pair = NONE;
 		credentials_draw(a, &s->now.mine);
 		trace_put(a, &(struct ice_trace_record){ .event = ICE_TRACE_PARAM,
@@ -63,20 +96,15 @@ void ice_free(struct ice_agent *a)
 {
 	if (!a)
 		return;
-	for (unsigned i = 0; i < a->n_gather; i++) {
-		allocation_wipe(a->gather[i].al);
-		free(a->gather[i].al);
-	}
-	free(a->gather);
-	crypto_wipe(a, sizeof(*a));
+	crypto_wipe(a, a->octets);
 	free(a);
 }
 
 void agent_tell(struct ice_agent *a, const struct told *t)
 {
-	if (a->n_told == TOLD_MAX)
+	if (a->n_told == a->room.told)
 		return; /* the caller does not poll: the state can still be asked for */
-	a->told[(a->told_first + a->n_told++) % TOLD_MAX] = *t;
+	a->told[(a->told_first + a->n_told++) % a->room.told] = *t;
 }
 
 /* --- datagrams --- */
@@ -157,7 +185,7 @@ void ice_unreachable(struct ice_agent *a, uint64_t now_ms, int base, const struc
 		return;
 	if (++a->pair[t->pair].unreachable < 2 && t->sends < 3)
 		return;
-	t->live = false;
+	check_end(a, t);
 	if (t->use_candidate)
 		conclude_nomination_failed(a, t->pair);
 	else if (a->pair[t->pair].state == ICE_IN_PROGRESS)
@@ -169,7 +197,7 @@ static const struct pair *working(const struct ice_agent *a, unsigned stream, un
 {
 	const struct pair *best = NULL;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->valid && p->stream == stream && p->component == component &&
@@ -248,7 +276,7 @@ static bool next_told(struct ice_agent *a, struct ice_event *out)
 
 	if (a->n_told == 0)
 		return false;
-	a->told_first = (a->told_first + 1) % TOLD_MAX;
+	a->told_first = (a->told_first + 1) % a->room.told;
 	a->n_told--;
 	out->kind = t->kind;
 	out->stream = t->stream;
@@ -310,8 +338,8 @@ unsigned ice_generation(const struct ice_agent *a)
 void ice_close(struct ice_agent *a, uint64_t now_ms)
 {
 	a->now_ms = now_ms;
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
-		a->transaction[i].live = false;
+	for (unsigned i = 0; i < a->room.transactions; i++)
+		check_end(a, &a->transaction[i]);
 	a->n_answers = 0;
 	gather_close(a);
 	agent_state(a, ICE_CLOSED, ICE_WHY_CLOSED);
@@ -327,7 +355,7 @@ size_t ice_explain(const struct ice_agent *a, char *out, size_t cap)
 	char from[ENDPOINT_TEXT_MAX], to[ENDPOINT_TEXT_MAX];
 
 	text_put(&o, "%-22s %-6s %-22s %-6s %-12s %s\n", "local", "", "remote", "", "state", "");
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (!p->id)

@@ -94,7 +94,7 @@ static void rank(struct ice_agent *a, const struct ice_base *group)
 
 static void reprice_hosts(struct ice_agent *a)
 {
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		struct local *const l = &a->local[i];
 
 		if (l->id && l->c.type == ICE_HOST && !l->signalled)
@@ -150,7 +150,7 @@ int ice_add_base(struct ice_agent *a, uint64_t now_ms, const struct ice_base *b)
 	const char *why =
 		b->stream >= a->c.n_streams || b->component == 0 || b->component > a->c.n_components
 			? "no_such_component"
-		: a->n_bases == ICE_BASES_MAX ? "full"
+		: a->n_bases == a->room.bases ? "full"
 		: (a->c.policy == ICE_DEFAULT_ROUTE || a->c.policy == ICE_DEFAULT_ROUTE_ONLY) &&
 				!b->default_route
 			? "off_policy"
@@ -186,14 +186,14 @@ void ice_drop_base(struct ice_agent *a, uint64_t now_ms, int base)
 	a->now_ms = now_ms;
 	a->base[base].gone = true;
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+		for (unsigned c = 0; c < a->c.n_components; c++) {
 			struct path *const p = &a->stream[s].path[c];
 
 			if (!p->live || p->via.base != base)
 				continue;
 			p->lost = selected = true;
 		}
-	for (int i = 0; i < LOCALS_MAX; i++)
+	for (int i = 0; i < a->room.locals; i++)
 		if (a->local[i].id && a->local[i].via.base == base)
 			local_drop(a, i, "base_gone");
 	if (!selected)

@@ -57,7 +57,7 @@ static void set_foundation(struct ice_agent *a, struct local *l)
 
 	while (i < a->n_foundations && memcmp(&a->foundation[i], &f, sizeof(f)) != 0)
 		i++;
-	if (i == a->n_foundations && i < LOCALS_MAX)
+	if (i == a->n_foundations && i < a->room.locals)
 		a->foundation[a->n_foundations++] = f;
 	snprintf(l->c.foundation, sizeof(l->c.foundation), "%u", i + 1);
 }
@@ -65,7 +65,7 @@ static void set_foundation(struct ice_agent *a, struct local *l)
 int local_at(const struct ice_agent *a, unsigned stream, unsigned component,
              const struct endpoint *at, const struct endpoint *base)
 {
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		const struct local *const l = &a->local[i];
 
 		if (l->id && !l->hidden && l->stream == stream && l->c.component == component &&
@@ -79,7 +79,7 @@ int local_of_via(const struct ice_agent *a, unsigned stream, struct via via, uns
 {
 	int found = NONE;
 
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		const struct local *const l = &a->local[i];
 
 		if (!l->id || l->stream != stream || !via_equal(l->via, via))
@@ -121,7 +121,7 @@ int local_add(struct ice_agent *a, const struct local *given)
 		trace_local(a, &l, "redundant");
 		return NONE;
 	}
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		if (a->local[i].id)
 			continue;
 		l.id = ++a->last_id;
@@ -137,7 +137,7 @@ int local_add(struct ice_agent *a, const struct local *given)
 
 void local_drop(struct ice_agent *a, int i, const char *why)
 {
-	for (int k = 0; k < PAIRS_HARD_MAX; k++)
+	for (int k = 0; k < a->room.pairs; k++)
 		if (a->pair[k].id && a->pair[k].local == i)
 			pair_drop(a, k, why);
 	trace_local(a, &a->local[i], why);
@@ -168,10 +168,10 @@ int local_learn(struct ice_agent *a, const struct pair *p, const struct endpoint
 
 /* --- remote --- */
 
-int remote_at(const struct stream *s, unsigned component, enum ice_protocol protocol,
-              const struct endpoint *at)
+int remote_at(const struct ice_agent *a, const struct stream *s, unsigned component,
+              enum ice_protocol protocol, const struct endpoint *at)
 {
-	for (int i = 0; i < REMOTES_MAX; i++) {
+	for (int i = 0; i < a->room.remotes; i++) {
 		const struct remote *const r = &s->remote[i];
 
 		if (r->id && r->c.component == component && r->c.protocol == protocol &&
@@ -208,14 +208,14 @@ static int remote_place(const struct stream *s, unsigned from, unsigned to)
 }
 
 /* ICE-029: a foundation that none of the signalled ones has. */
-static void own_foundation(struct stream *s, char *out, size_t cap)
+static void own_foundation(const struct ice_agent *a, struct stream *s, char *out, size_t cap)
 {
 	bool taken;
 
 	do {
 		snprintf(out, cap, "p%u", ++s->next_foundation);
 		taken = false;
-		for (int i = 0; i < REMOTES_MAX; i++)
+		for (int i = 0; i < a->room.remotes; i++)
 			taken |= s->remote[i].id && strcmp(s->remote[i].c.foundation, out) == 0;
 	} while (taken);
 }
@@ -225,13 +225,13 @@ int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
                  const struct endpoint *from, uint32_t priority)
 {
 	struct stream *const s = &a->stream[stream];
-	const int i = remote_place(s, ICE_CANDIDATES_MAX, REMOTES_MAX);
+	const int i = remote_place(s, a->room.signalled, a->room.remotes);
 
 	char foundation[ICE_FOUNDATION_MAX + 1];
 
 	if (i == NONE)
 		return NONE;
-	own_foundation(s, foundation, sizeof(foundation));
+	own_foundation(a, s, foundation, sizeof(foundation));
 	s->remote[i] = (struct remote){
 		.id = ++a->last_id,
 		.learned = true,
@@ -265,7 +265,7 @@ static void remote_merge(struct ice_agent *a, unsigned stream, struct remote *r,
 	r->learned = false;
 	trace_remote(a, stream, r, "changed");
 	pair_reprice(a);
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) /* it has another foundation now */
+	for (int i = 0; i < a->room.pairs; i++) /* it has another foundation now */
 		if (a->pair[i].id && a->pair[i].stream == stream &&
 		    a->pair[i].state == ICE_SUCCEEDED && &s->remote[a->pair[i].remote] == r)
 			pair_unfreeze(a, i);
@@ -274,7 +274,7 @@ static void remote_merge(struct ice_agent *a, unsigned stream, struct remote *r,
 enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct ice_candidate *c)
 {
 	struct stream *const s = &a->stream[stream];
-	const int known = remote_at(s, c->component, c->protocol, &c->at);
+	const int known = remote_at(a, s, c->component, c->protocol, &c->at);
 
 	if (c->component == 0 || c->component > a->c.n_components || c->protocol != ICE_UDP ||
 	    c->at.port == 0 || !*c->foundation)
@@ -287,7 +287,7 @@ enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct i
 		remote_merge(a, stream, &s->remote[known], c);
 		return ICE_OK;
 	}
-	const int i = remote_place(s, 0, ICE_CANDIDATES_MAX);
+	const int i = remote_place(s, 0, a->room.signalled);
 
 	if (i == NONE)
 		return ICE_TOO_MANY;

@@ -21,7 +21,7 @@ static int best_waiting(const struct ice_agent *a, unsigned stream, bool *any)
 	int best = NONE;
 
 	*any = false;
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (!p->id || !p->listed || p->stream != stream || p->state != ICE_WAITING ||
@@ -41,7 +41,7 @@ static int best_waiting(const struct ice_agent *a, unsigned stream, bool *any)
 /* A foundation that nobody in the whole set is at work on. */
 static bool foundation_idle(const struct ice_agent *a, int i)
 {
-	for (int k = 0; k < PAIRS_HARD_MAX; k++)
+	for (int k = 0; k < a->room.pairs; k++)
 		if (a->pair[k].id && a->pair[k].listed &&
 		    (a->pair[k].state == ICE_WAITING || a->pair[k].state == ICE_IN_PROGRESS) &&
 		    pair_same_foundation(a, i, k))
@@ -55,7 +55,7 @@ static void thaw(struct ice_agent *a, unsigned stream)
 	for (;;) {
 		int best = NONE;
 
-		for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+		for (int i = 0; i < a->room.pairs; i++) {
 			const struct pair *const p = &a->pair[i];
 
 			if (!p->id || !p->listed || p->stream != stream || p->state != ICE_FROZEN ||
@@ -91,11 +91,17 @@ static int pick(struct ice_agent *a, unsigned stream, bool *triggered)
 
 struct transaction *check_find(struct ice_agent *a, const uint8_t *txid)
 {
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++)
 		if (a->transaction[i].live &&
 		    memcmp(a->transaction[i].txid, txid, STUN_TXID_LEN) == 0)
 			return &a->transaction[i];
 	return NULL;
+}
+
+void check_end(struct ice_agent *a, struct transaction *t)
+{
+	a->n_transactions -= t->live;
+	t->live = false;
 }
 
 /* ICE-109. */
@@ -103,7 +109,7 @@ static uint32_t rto(const struct ice_agent *a)
 {
 	unsigned n = 0;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		n += a->pair[i].id && a->pair[i].listed &&
 		     (a->pair[i].state == ICE_WAITING || a->pair[i].state == ICE_IN_PROGRESS);
 	const uint64_t ms = (uint64_t)a->ta_ms * n;
@@ -117,18 +123,18 @@ static struct transaction *begin(struct ice_agent *a, int i, enum ice_what what)
 	const struct local *const l = &a->local[p->local];
 	struct transaction *t = NULL;
 
-	for (unsigned k = 0; k < TRANSACTIONS_MAX && !t; k++)
+	for (unsigned k = 0; k < a->room.transactions && !t; k++)
 		if (!a->transaction[k].live)
 			t = &a->transaction[k];
 	if (!t)
 		return NULL;
 	*t = (struct transaction){
 		.live = true,
+		.pair = (int16_t)i,
 		.what = (uint8_t)what,
 		.controlling = a->controlling,
 		.use_candidate = p->nominate && a->controlling,
 		.stream = p->stream,
-		.pair = i,
 		.pair_id = p->id,
 		/* ICE-038: as if it were learned from us. */
 		.priority =
@@ -139,6 +145,7 @@ static struct transaction *begin(struct ice_agent *a, int i, enum ice_what what)
 		.via = l->via,
 		.to = a->stream[p->stream].remote[p->remote].c.at,
 	};
+	a->n_transactions++;
 	a->c.random(a->c.random_arg, t->txid, sizeof(t->txid));
 	return t;
 }
@@ -234,7 +241,7 @@ bool check_tick(struct ice_agent *a, struct ice_event *out)
 
 bool check_retransmit(struct ice_agent *a, struct ice_event *out)
 {
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++) {
 		struct transaction *const t = &a->transaction[i];
 
 		if (t->live && !t->cancelled && t->sends < SENDS_MAX && t->next_ms <= a->now_ms &&
@@ -247,7 +254,7 @@ bool check_retransmit(struct ice_agent *a, struct ice_event *out)
 /* ICE-125. */
 void check_expire(struct ice_agent *a)
 {
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++) {
 		struct transaction *const t = &a->transaction[i];
 
 		if (!t->live || t->next_ms > a->now_ms || (!t->cancelled && t->sends < SENDS_MAX))
@@ -255,7 +262,7 @@ void check_expire(struct ice_agent *a)
 		const bool cancelled = t->cancelled;
 		const int pair = t->pair;
 
-		t->live = false;
+		check_end(a, t);
 		if (cancelled || a->pair[pair].id != t->pair_id)
 			continue;
 		if (t->use_candidate)
@@ -268,7 +275,7 @@ void check_expire(struct ice_agent *a)
 /* No more is sent, silence is no failure, a late answer counts (ICE-138). */
 void check_cancel(struct ice_agent *a, int pair)
 {
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++) {
 		struct transaction *const t = &a->transaction[i];
 
 		if (!t->live || t->cancelled || t->pair != pair || t->pair_id != a->pair[pair].id)
@@ -288,7 +295,7 @@ static bool work(const struct ice_agent *a)
 		if (!idle(&a->stream[s]) && a->stream[s].n_queue)
 			return true;
 	}
-	for (int i = 0; running && i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; running && i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].listed && !idle(&a->stream[a->pair[i].stream]) &&
 		    ((a->pair[i].state == ICE_WAITING && may_go(a, &a->pair[i])) ||
 		     (a->pair[i].state == ICE_FROZEN && foundation_idle(a, i))))
@@ -300,7 +307,7 @@ uint64_t check_next_ms(const struct ice_agent *a)
 {
 	uint64_t next = UINT64_MAX;
 
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++)
 		if (a->transaction[i].live && a->transaction[i].next_ms < next)
 			next = a->transaction[i].next_ms;
 	if (!a->c.lite && a->tick_ms < next && work(a))

@@ -57,7 +57,7 @@ static int best_valid(const struct ice_agent *a, unsigned stream, unsigned compo
 {
 	int best = NONE;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->valid && p->stream == stream && p->component == component &&
@@ -70,7 +70,7 @@ static int best_valid(const struct ice_agent *a, unsigned stream, unsigned compo
 /* The pair whose check made `valid` so. */
 static int checked_of(const struct ice_agent *a, int valid)
 {
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].listed && a->pair[i].valid_pair == valid)
 			return i;
 	return NONE;
@@ -117,7 +117,7 @@ static bool direct(const struct ice_agent *a, const struct pair *p)
 /* A pair that would be better may still come. */
 static bool better_open(const struct ice_agent *a, const struct pair *than)
 {
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->listed && p->stream == than->stream &&
@@ -132,10 +132,13 @@ static bool better_open(const struct ice_agent *a, const struct pair *than)
 static uint64_t choice_ms(const struct ice_agent *a, unsigned stream, unsigned component)
 {
 	const struct stream *const s = &a->stream[stream];
-	const int best = best_valid(a, stream, component);
+	int best;
 
 	if (!a->controlling || a->c.lite || s->list != LIST_RUNNING || s->done[component - 1] ||
-	    s->nominating[component - 1] || best == NONE)
+	    s->nominating[component - 1])
+		return UINT64_MAX;
+	best = best_valid(a, stream, component);
+	if (best == NONE)
 		return UINT64_MAX;
 	const struct pair *const p = &a->pair[best];
 
@@ -193,7 +196,7 @@ static void complete(struct ice_agent *a, unsigned stream)
 static void forget_others(struct ice_agent *a, unsigned stream, unsigned component, int checked,
                           int valid)
 {
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].stream == stream &&
 		    a->pair[i].component == component && i != checked && i != valid)
 			pair_drop(a, i, "concluded");
@@ -261,11 +264,11 @@ static enum ice_reason why_failed(const struct ice_agent *a, unsigned stream)
 	const struct stream *const s = &a->stream[stream];
 	bool asymmetric = false, remote = false, local = false;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		asymmetric |= a->pair[i].id && a->pair[i].asymmetric;
-	for (int i = 0; i < REMOTES_MAX; i++)
+	for (int i = 0; i < a->room.remotes; i++)
 		remote |= s->remote[i].id != 0;
-	for (int i = 0; i < LOCALS_MAX; i++)
+	for (int i = 0; i < a->room.locals; i++)
 		local |= a->local[i].id && !a->local[i].hidden && a->local[i].stream == stream;
 	if (!local)
 		return ICE_WHY_NO_LOCAL;
@@ -288,7 +291,7 @@ static bool list_lost(const struct ice_agent *a, unsigned stream)
 	if (s->list != LIST_RUNNING || !a->pac_ms || a->now_ms < a->pac_ms || a->c.lite ||
 	    a->gathering)
 		return false;
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].listed && a->pair[i].stream == stream &&
 		    a->pair[i].state != ICE_SUCCEEDED && a->pair[i].state != ICE_PAIR_FAILED)
 			return false;
@@ -300,7 +303,7 @@ static bool list_lost(const struct ice_agent *a, unsigned stream)
 static bool old_path_lives(const struct ice_agent *a)
 {
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
+		for (unsigned c = 0; c < a->c.n_components; c++)
 			if (a->stream[s].old_path[c].live && !a->stream[s].old_path[c].lost)
 				return true;
 	return false;
@@ -329,7 +332,7 @@ static void end_before(struct ice_agent *a, unsigned stream)
 	s->has_before = false;
 	s->before_until_ms = 0;
 	crypto_wipe(&s->before, sizeof(s->before));
-	memset(s->old_path, 0, sizeof(s->old_path));
+	memset(s->old_path, 0, a->c.n_components * sizeof(*s->old_path));
 }
 
 void conclude_run(struct ice_agent *a)

@@ -10,7 +10,7 @@ static const struct local *default_of(const struct ice_agent *a, unsigned stream
 	};
 	const struct local *best = NULL;
 
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		const struct local *const l = &a->local[i];
 
 		if (!l->id || l->hidden || l->stream != stream || l->c.component != component ||
@@ -38,8 +38,8 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 		const struct stream *const mine = &a->stream[s];
 
 		memcpy(d->mid, mine->mid, sizeof(d->mid));
-		memcpy(d->ufrag, mine->now.mine.ufrag, sizeof(d->ufrag));
-		memcpy(d->pwd, mine->now.mine.pwd, sizeof(d->pwd));
+		memcpy(d->ufrag, mine->now.mine.ufrag, sizeof(mine->now.mine.ufrag));
+		memcpy(d->pwd, mine->now.mine.pwd, sizeof(mine->now.mine.pwd));
 		d->n_components = a->c.n_components;
 		d->mismatch = mine->mismatch;
 		d->end_of_candidates = a->gathered || a->c.lite;
@@ -49,7 +49,7 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 			if (l)
 				d->chosen[c - 1] = l->c.at;
 		}
-		for (int i = 0; i < LOCALS_MAX && !mine->mismatch; i++) {
+		for (int i = 0; i < a->room.locals && !mine->mismatch; i++) {
 			struct local *const l = &a->local[i];
 
 			if (!l->id || l->hidden || l->stream != s || l->c.type == ICE_PRFLX ||
@@ -105,6 +105,17 @@ static bool mismatched(const struct ice_stream_description *d)
 	return false;
 }
 
+static bool has_password(const struct their_credentials *c, const char *pwd)
+{
+	struct crypto_hmac_sha1 key;
+
+	crypto_hmac_sha1_key(&key, pwd, strlen(pwd));
+	const bool same = crypto_equal(&key, &c->key, sizeof(key));
+
+	crypto_wipe(&key, sizeof(key));
+	return same;
+}
+
 /* ICE-064, ICE-072, ICE-170: before anything is changed. */
 static enum ice_refused judge(struct ice_agent *a, const struct ice_description *d, bool *restart)
 {
@@ -115,7 +126,7 @@ static enum ice_refused judge(struct ice_agent *a, const struct ice_description 
 		return ICE_NO_CREDENTIALS;
 	for (unsigned s = 0; s < a->c.n_streams; s++) {
 		const struct ice_stream_description *const t = &d->stream[s];
-		const struct credentials *const known = &a->stream[s].now.theirs;
+		const struct their_credentials *const known = &a->stream[s].now.theirs;
 
 		if (!*t->ufrag || !*t->pwd)
 			return ICE_NO_CREDENTIALS;
@@ -123,7 +134,7 @@ static enum ice_refused judge(struct ice_agent *a, const struct ice_description 
 			return ICE_BAD_CREDENTIALS;
 		if (known->set) {
 			const bool ufrag = strcmp(known->ufrag, t->ufrag) != 0;
-			const bool pwd = strcmp(known->pwd, t->pwd) != 0;
+			const bool pwd = !has_password(known, t->pwd);
 
 			if (ufrag != pwd)
 				return ICE_HALF_RESTART;

@@ -1,6 +1,4 @@
 /* Server-reflexive and relayed candidates (ICE-015 to ICE-026), and the way through relays. */
-#include <stdlib.h>
-
 #include "control/ice/parts.h"
 
 /* --- one allocation for each base and server of its family (ICE-016) --- */
@@ -10,6 +8,7 @@ static void plan(struct ice_agent *a, int base, int server)
 	const struct ice_base *const b = &a->base[base].b;
 	const struct ice_server *const s = &a->server[server];
 	struct gather *const g = &a->gather[a->n_gather];
+	struct allocation *const al = g->al;
 
 	if (addr_family(&b->at.addr) != addr_family(&s->at.addr) ||
 	    (a->c.policy == ICE_RELAY_ONLY && !s->turn))
@@ -17,10 +16,9 @@ static void plan(struct ice_agent *a, int base, int server)
 	for (unsigned i = 0; i < a->n_gather; i++)
 		if (a->gather[i].base == base && a->gather[i].server == server)
 			return;
-	*g = (struct gather){ .used = true, .base = base, .server = server };
-	g->al = malloc(allocation_size());
-	if (!g->al)
-		return;
+	*g = (struct gather){
+		.used = true, .base = (int16_t)base, .server = (int16_t)server, .al = al
+	};
 	bool ipv4 = false;
 
 	for (unsigned i = 0; i < a->n_bases; i++)
@@ -39,12 +37,10 @@ static void plan(struct ice_agent *a, int base, int server)
 void ice_gather(struct ice_agent *a, uint64_t now_ms)
 {
 	a->now_ms = now_ms;
-	if (!a->gather)
-		a->gather = calloc(ICE_BASES_MAX * ICE_SERVERS_MAX, sizeof(*a->gather));
 	a->gathering = true;
 	a->gathered = false;
 	a->gather_until_ms = now_ms + a->c.gather_ms;
-	for (unsigned b = 0; a->gather && !a->c.lite && b < a->n_bases; b++)
+	for (unsigned b = 0; !a->c.lite && b < a->n_bases; b++)
 		for (unsigned s = 0; a->base[b].used && !a->base[b].gone && s < a->c.n_servers; s++)
 			plan(a, (int)b, (int)s);
 	if (a->state == ICE_NEW)
@@ -100,7 +96,7 @@ static void add(struct ice_agent *a, int slot, enum ice_type type, const struct 
 	if (i == NONE)
 		return;
 	if (type == ICE_RELAY)
-		for (int r = 0; r < REMOTES_MAX; r++)
+		for (int r = 0; r < a->room.remotes; r++)
 			if (a->stream[b->stream].remote[r].id)
 				allocation_permit(g->al, a->now_ms,
 				                  &a->stream[b->stream].remote[r].c.at.addr);
@@ -133,7 +129,7 @@ static void look(struct ice_agent *a, int slot)
 static void look_for_loss(struct ice_agent *a)
 {
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+		for (unsigned c = 0; c < a->c.n_components; c++) {
 			struct path *const p = &a->stream[s].path[c];
 
 			if (!p->live || p->lost || p->via.alloc == NONE ||
@@ -282,7 +278,7 @@ bool gather_permitted(const struct ice_agent *a, struct via via, const struct ad
 static bool in_use(const struct ice_agent *a, int slot)
 {
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
+		for (unsigned c = 0; c < a->c.n_components; c++)
 			if ((a->stream[s].path[c].live && a->stream[s].path[c].via.alloc == slot) ||
 			    (a->stream[s].old_path[c].live &&
 			     a->stream[s].old_path[c].via.alloc == slot))

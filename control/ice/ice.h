@@ -11,7 +11,7 @@
  * system. Everything that happens is told to the trace (trace.h) with its reason.
  *
  * Source     RFC 8445, 8421, 8838, 8839, 8863, 7675; requirements ICE-001 and on.
- * Memory     Sized by the config at ice_new(); nothing is allocated later.
+ * Memory     One allocation, sized by the config at ice_new(): ice_octets(). Nothing comes later.
  * Threads    One.
  * Secrets    Passwords are wiped when their generation ends; MACs are compared in constant time.
  */
@@ -33,13 +33,16 @@ enum {
 	ICE_CANDIDATES_MAX = 100, /* of a stream and side */
 	ICE_UFRAG_MAX = 256,
 	ICE_PWD_MAX = 256,
+	ICE_MY_UFRAG_LEN = 8, /* of what is drawn here */
+	ICE_MY_PWD_LEN = 24,
 	ICE_FOUNDATION_MAX = 32,
 	ICE_DATAGRAM_MAX = 2048,
 	ICE_INTERFACE_MAX = 16,
 };
 
-enum ice_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY, ICE_TYPES };
-enum ice_protocol { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE };
+/* One octet each: there are many candidates. */
+enum __attribute__((packed)) ice_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY, ICE_TYPES };
+enum __attribute__((packed)) ice_protocol { ICE_UDP, ICE_TCP_ACTIVE, ICE_TCP_PASSIVE };
 enum ice_role { ICE_CONTROLLED, ICE_CONTROLLING };
 
 /* "host", "srflx", "prflx", "relay". */
@@ -54,13 +57,13 @@ enum ice_policy {
 
 /* A candidate as it is exchanged (ICE-002, ICE-052). */
 struct ice_candidate {
-	char foundation[ICE_FOUNDATION_MAX + 1];
+	uint32_t priority;
 	uint16_t component;
 	enum ice_protocol protocol;
 	enum ice_type type;
-	uint32_t priority;
 	struct endpoint at;
 	struct endpoint related; /* port 0: none */
+	char foundation[ICE_FOUNDATION_MAX + 1];
 };
 
 /* What one side tells the other of one stream. */
@@ -97,7 +100,7 @@ struct ice_config {
 	bool trickle;           /* half trickle until the peer says it can (ICE-195) */
 	unsigned n_streams, n_components;
 	enum ice_policy policy;
-	struct ice_server server[ICE_SERVERS_MAX];
+	const struct ice_server *server; /* n_servers, copied by ice_new() */
 	unsigned n_servers;
 	const struct prefix *allow, *deny; /* of local and remote candidates; owned by the caller */
 	unsigned n_allow, n_deny;
@@ -107,7 +110,16 @@ struct ice_config {
 	uint32_t pac_ms;                         /* 39500 (ICE-155) */
 	uint32_t nominate_ms, nominate_relay_ms; /* 500, 1500 (ICE-141) */
 	uint32_t wait_nomination_ms;             /* 30000 (ICE-159) */
-	unsigned pairs_max;                      /* 100 */
+	/* How many of each there is room for; what does not fit is refused, the trace says what. */
+	unsigned bases_max;        /* 32 */
+	unsigned locals_max;       /* 160: candidates of ours, learned ones too */
+	unsigned candidates_max;   /* 100: of the peer, of a stream, as signalled */
+	unsigned learned_max;      /* 32: the same, beside them, from its checks */
+	unsigned pairs_max;        /* 100 */
+	unsigned transactions_max; /* 512: checks under way; a lite agent has none */
+	unsigned answers_max;      /* 64: to be sent by the next ice_poll() */
+	unsigned early_max;        /* 32: checks before the peer's description, of a stream */
+	unsigned told_max;         /* 256: events not polled yet */
 	uint32_t patience_ms; /* lite: silence of the peer that ends its consent; 0: nothing does */
 	uint32_t follow_ms;   /* lite: ICE-169; 0: the peer moves by nomination only */
 	bool no_consent;      /* keepalives only: peers of old, lite ones that answer nothing */
@@ -122,8 +134,16 @@ struct ice_config {
 
 /* Defaults as the comments above say; no servers, one stream, one component. */
 struct ice_config ice_defaults(void);
+/*
+ * The same for one of many legs on a relay: one stream, one component, no servers, and room for 4
+ * bases, 16 candidates of the peer and 24 pairs.
+ */
+struct ice_config ice_defaults_leg(bool lite);
 
 struct ice_agent;
+
+/* What an agent of that config takes, in one piece. */
+size_t ice_octets(const struct ice_config *c);
 
 struct ice_agent *ice_new(const struct ice_config *c, uint64_t now_ms);
 void ice_free(struct ice_agent *a);

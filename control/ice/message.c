@@ -6,18 +6,18 @@
 #include "wire/crc.h"
 #include "wire/integrity.h"
 
-static void sign(struct stun_builder *b, const struct credentials *c)
+static void sign(struct stun_builder *b, const struct crypto_hmac_sha1 *key)
 {
 	size_t covered;
 	uint8_t *const mac = stun_reserve_integrity(b, STUN_MESSAGE_INTEGRITY, &covered);
 	const struct crypto_piece all = { b->buf, covered };
 
 	if (mac)
-		crypto_hmac_sha1(&c->key, &all, 1, mac);
+		crypto_hmac_sha1(key, &all, 1, mac);
 }
 
 bool message_verify(const struct stun_msg *m, const struct stun_marks *marks,
-                    const struct credentials *c)
+                    const struct their_credentials *c)
 {
 	return c->set && check_verify(m, marks, &c->key);
 }
@@ -41,7 +41,7 @@ size_t message_check(const struct generation *g, const struct transaction *t, ui
 	}
 	if (t->use_candidate)
 		stun_put(&b, STUN_USE_CANDIDATE, NULL, 0);
-	sign(&b, &g->theirs);
+	sign(&b, &g->theirs.key);
 	stun_put_fingerprint(&b);
 	return stun_finish(&b);
 }
@@ -63,7 +63,7 @@ size_t message_answer(const struct ice_agent *a, const struct answer *w, uint8_t
 		stun_put_unknown(&b, &u);
 	}
 	if (!w->bare)
-		sign(&b, mine);
+		sign(&b, &mine->key);
 	stun_put_fingerprint(&b);
 	return stun_finish(&b);
 }

@@ -91,11 +91,11 @@ void queue_push(struct ice_agent *a, int i, bool front)
 	if (p->queued && !front)
 		return;
 	queue_remove(a, i);
-	if (s->n_queue == QUEUE_MAX)
-		return; /* never: it holds no more than the pairs of a list */
+	if (s->n_queue == a->room.queue)
+		return; /* never: it holds no more than the listed pairs */
 	if (front)
 		memmove(s->queue + 1, s->queue, s->n_queue * sizeof(s->queue[0]));
-	s->queue[front ? 0 : s->n_queue] = i;
+	s->queue[front ? 0 : s->n_queue] = (int16_t)i;
 	s->n_queue++;
 	p->queued = true;
 	trace_queue(a, i, "pushed");
@@ -119,7 +119,7 @@ int queue_pop(struct ice_agent *a, unsigned stream)
 int pair_find(const struct ice_agent *a, unsigned stream, struct via via, unsigned component,
               const struct endpoint *remote)
 {
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->listed && p->stream == stream && p->component == component &&
@@ -137,10 +137,10 @@ void pair_drop(struct ice_agent *a, int i, const char *why)
 	check_cancel(a, i);
 	queue_remove(a, i);
 	trace_pair(a, p, why);
-	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
+	for (unsigned c = 0; c < a->c.n_components; c++)
 		if (a->stream[p->stream].path[c].pair == i)
 			a->stream[p->stream].path[c].pair = NONE;
-	for (int k = 0; k < PAIRS_HARD_MAX; k++)
+	for (int k = 0; k < a->room.pairs; k++)
 		if (a->pair[k].id && a->pair[k].valid_pair == i)
 			a->pair[k].valid_pair = NONE;
 	*p = (struct pair){ .id = 0 };
@@ -152,7 +152,7 @@ static bool make_room(struct ice_agent *a, uint64_t priority)
 	int worst = NONE;
 	unsigned listed = 0;
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (!p->id || !p->listed)
@@ -186,7 +186,7 @@ int pair_add(struct ice_agent *a, unsigned stream, int local, int remote, bool l
 
 	if (listed && !make_room(a, priority))
 		return NONE;
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		if (a->pair[i].id)
 			continue;
 		a->pair[i] = (struct pair){
@@ -209,7 +209,7 @@ int pair_add(struct ice_agent *a, unsigned stream, int local, int remote, bool l
 /* ICE-041: the role or a remote priority has changed. Order is looked up, never stored. */
 void pair_reprice(struct ice_agent *a)
 {
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		struct pair *const p = &a->pair[i];
 
 		if (!p->id)
@@ -245,7 +245,8 @@ static bool joins(const struct ice_agent *a, unsigned stream, int local, const s
 		return false;
 	if (l->c.type != ICE_SRFLX)
 		return true;
-	for (int i = 0; i < LOCALS_MAX; i++) { /* replaced by its base, if that is a candidate */
+	for (int i = 0; i < a->room.locals;
+	     i++) { /* replaced by its base, if that is a candidate */
 		const struct local *const k = &a->local[i];
 
 		if (i != local && k->id && !k->hidden && k->signalled && k->stream == stream &&
@@ -262,7 +263,7 @@ static void settle_new(struct ice_agent *a, int i)
 	const struct pair *const p = &a->pair[i];
 	bool top = true, succeeded = false;
 
-	for (int k = 0; k < PAIRS_HARD_MAX; k++) {
+	for (int k = 0; k < a->room.pairs; k++) {
 		const struct pair *const q = &a->pair[k];
 
 		if (k == i || !q->id || !q->listed || !pair_same_foundation(a, i, k))
@@ -281,12 +282,12 @@ void pair_form(struct ice_agent *a, unsigned stream)
 	struct stream *const s = &a->stream[stream];
 	const uint32_t before = a->last_id;
 
-	for (int r = 0; r < REMOTES_MAX; r++) {
+	for (int r = 0; r < a->room.remotes; r++) {
 		if (!s->remote[r].id || s->remote[r].learned)
 			continue;
 		if (s->done[s->remote[r].c.component - 1])
 			continue;
-		for (int l = 0; l < LOCALS_MAX; l++) {
+		for (int l = 0; l < a->room.locals; l++) {
 			if (!joins(a, stream, l, &s->remote[r]) ||
 			    pair_find(a, stream, a->local[l].via, s->remote[r].c.component,
 			              &s->remote[r].c.at) != NONE)
@@ -295,7 +296,7 @@ void pair_form(struct ice_agent *a, unsigned stream)
 		}
 	}
 	/* Once all are there, so that of a foundation only the topmost goes. */
-	for (int i = 0; s->formed && i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; s->formed && i < a->room.pairs; i++)
 		if (a->pair[i].id > before && a->pair[i].state == ICE_FROZEN)
 			settle_new(a, i);
 }
@@ -319,11 +320,11 @@ void pair_begin(struct ice_agent *a)
 		fresh[s] = !a->stream[s].formed;
 		a->stream[s].formed = true;
 	}
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 		bool first = p->id && p->listed && p->state == ICE_FROZEN && fresh[p->stream];
 
-		for (int k = 0; first && k < PAIRS_HARD_MAX; k++)
+		for (int k = 0; first && k < a->room.pairs; k++)
 			if (k != i && a->pair[k].id && a->pair[k].listed &&
 			    before(&a->pair[k], p) && pair_same_foundation(a, i, k))
 				first = false;
@@ -335,7 +336,7 @@ void pair_begin(struct ice_agent *a)
 /* ICE-099. */
 void pair_unfreeze(struct ice_agent *a, int i)
 {
-	for (int k = 0; k < PAIRS_HARD_MAX; k++)
+	for (int k = 0; k < a->room.pairs; k++)
 		if (a->pair[k].id && a->pair[k].listed && a->pair[k].state == ICE_FROZEN &&
 		    pair_same_foundation(a, i, k))
 			pair_state(a, k, ICE_WAITING, "unfreeze");

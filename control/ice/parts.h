@@ -2,6 +2,7 @@
  * The inside of an agent: what its files share. Nobody outside control/ice includes this.
  *
  *   agent.c      new, free, datagrams in, what is due out
+ *   room.c       how much of everything there is, and where it lies
  *   base.c       local addresses
  *   describe.c   descriptions of both sides
  *   candidate.c  local and remote candidates: foundations, priorities, what is redundant
@@ -27,14 +28,6 @@
 #include "wire/stun.h"
 
 enum {
-	LOCALS_MAX = 160,
-	REMOTES_MAX = ICE_CANDIDATES_MAX + 32, /* of a stream: signalled, and learned from checks */
-	PAIRS_HARD_MAX = 512,
-	QUEUE_MAX = 128,
-	TRANSACTIONS_MAX = 512,
-	ANSWERS_MAX = 64,
-	EARLY_MAX = 32,
-	TOLD_MAX = 256,
 	SENDS_MAX = 7,
 	CONFLICTS_MAX = 4, /* roles changed by 487 in a generation; one is usual */
 	PACING_DEFAULT_MS = 50,
@@ -45,25 +38,32 @@ enum {
 
 /* Where a datagram leaves or came in: a socket, or an allocation behind it. */
 struct via {
-	int base;
-	int alloc; /* index of a->gather, NONE: directly */
+	int16_t base;
+	int16_t alloc; /* index of a->gather, NONE: directly */
 };
 
+/* What was drawn here. */
 struct credentials {
-	char ufrag[ICE_UFRAG_MAX + 1], pwd[ICE_PWD_MAX + 1];
+	char ufrag[ICE_MY_UFRAG_LEN + 1], pwd[ICE_MY_PWD_LEN + 1];
 	struct crypto_hmac_sha1 key; /* of the password */
+};
+
+/* What the peer drew: of its password only the key is kept, which tells two passwords apart too. */
+struct their_credentials {
 	bool set;
+	char ufrag[ICE_UFRAG_MAX + 1];
+	struct crypto_hmac_sha1 key;
 };
 
 struct local {
 	uint32_t id; /* 0: free */
-	uint8_t stream;
 	struct ice_candidate c;
 	struct via via;
 	struct endpoint base; /* of ICE-002 */
-	int server;           /* NONE: host */
-	bool hidden;          /* not a candidate: only what others have as base (ICE-215) */
-	bool signalled;
+	uint8_t stream;
+	int8_t server;   /* NONE: host */
+	bool hidden : 1; /* not a candidate: only what others have as base (ICE-215) */
+	bool signalled : 1;
 };
 
 struct remote {
@@ -75,29 +75,28 @@ struct remote {
 struct pair {
 	uint32_t id; /* 0: free */
 	uint8_t stream, component;
-	uint8_t state; /* enum ice_pair_state */
-	int local, remote;
-	uint64_t priority;
-	bool listed;   /* in the check list; else a valid pair that no check was made for */
-	bool queued;   /* in the triggered-check queue */
-	bool valid;    /* in the valid list */
-	bool nominate; /* [C] its next check carries USE-CANDIDATE */
-	bool told;     /* [D] the peer nominated it: decided when it succeeds */
-	bool nominated;
-	bool heard;      /* the peer's own authenticated check came this way */
-	bool asymmetric; /* it failed for an answer from elsewhere */
-	int valid_pair;  /* what its success made valid, NONE */
-	uint32_t rtt_ms;
+	uint8_t state;       /* enum ice_pair_state */
 	uint8_t unreachable; /* hard ICMP errors */
+	uint64_t priority;
+	int16_t local, remote;
+	int16_t valid_pair; /* what its success made valid, NONE */
+	bool listed : 1;    /* in the check list; else a valid pair that no check was made for */
+	bool queued : 1;    /* in the triggered-check queue */
+	bool valid : 1;     /* in the valid list */
+	bool nominate : 1;  /* [C] its next check carries USE-CANDIDATE */
+	bool told : 1;      /* [D] the peer nominated it: decided when it succeeds */
+	bool nominated : 1;
+	bool heard : 1;      /* the peer's own authenticated check came this way */
+	bool asymmetric : 1; /* it failed for an answer from elsewhere */
+	uint32_t rtt_ms;
 };
 
 struct transaction {
-	bool live, cancelled;
+	bool live : 1, cancelled : 1, controlling : 1, use_candidate : 1;
 	uint8_t what; /* enum ice_what */
 	uint8_t sends;
-	bool controlling, use_candidate;
 	uint8_t stream;
-	int pair;
+	int16_t pair;
 	uint32_t pair_id;
 	uint32_t priority, rto_ms;
 	uint64_t tie, first_ms, next_ms;
@@ -120,7 +119,7 @@ struct answer {
 
 /* A check that came before the peer's description (ICE-136). */
 struct early {
-	int local;
+	int16_t local;
 	struct endpoint from;
 	uint32_t priority;
 	bool use_candidate;
@@ -133,7 +132,7 @@ struct path {
 	bool lost; /* consent is gone: nothing may be sent any more */
 	struct via via;
 	struct endpoint to;
-	int pair; /* NONE: of the generation before */
+	int16_t pair; /* NONE: of the generation before */
 	uint32_t pair_id;
 	uint64_t consent_ms;             /* last authenticated answer */
 	uint64_t ask_ms;                 /* next consent request */
@@ -147,7 +146,8 @@ struct path {
 };
 
 struct generation {
-	struct credentials mine, theirs;
+	struct credentials mine;
+	struct their_credentials theirs;
 	bool theirs_ice2, theirs_lite;
 };
 
@@ -158,17 +158,17 @@ struct stream {
 	bool has_before;
 	uint64_t before_until_ms; /* 0: until the new one is decided */
 	bool mismatch;            /* ICE-073 */
-	struct remote remote[REMOTES_MAX];
+	struct remote *remote; /* room.signalled for what the peer says, behind them learned ones */
 	unsigned n_components; /* of both sides */
 	bool formed;           /* the list was made once (ICE-098) */
 	bool their_end;
 	bool nomination_lost; /* one failed (ICE-144) */
 	uint8_t list;         /* enum list_state */
-	int queue[QUEUE_MAX];
+	int16_t *queue;
 	unsigned n_queue;
-	struct early early[EARLY_MAX];
+	struct early *early;
 	unsigned n_early;
-	struct path path[ICE_COMPONENTS_MAX], old_path[ICE_COMPONENTS_MAX];
+	struct path *path, *old_path;                /* of each component */
 	uint64_t first_valid_ms[ICE_COMPONENTS_MAX]; /* 0: none yet */
 	uint64_t all_valid_ms;                       /* since each component has one; 0 */
 	bool nominating[ICE_COMPONENTS_MAX];
@@ -179,7 +179,7 @@ struct stream {
 
 struct gather {
 	bool used, done;
-	int base, server;
+	int16_t base, server;
 	struct allocation *al;
 	bool has_srflx, has_relay[2];
 };
@@ -190,7 +190,21 @@ struct told {
 	uint8_t stream, component;
 	enum ice_state state;
 	enum ice_reason why;
-	int local; /* ICE_EVENT_CANDIDATE */
+	int16_t local; /* ICE_EVENT_CANDIDATE */
+};
+
+/* A socket. */
+struct base {
+	struct ice_base b;
+	bool used, gone;
+	unsigned rank;
+};
+
+/* How many of each there are: by the config. */
+struct room {
+	uint16_t streams, components, bases, servers, gather, locals;
+	uint16_t signalled, remotes; /* of a stream: as the peer says, and with those learned */
+	uint16_t pairs, queue, transactions, answers, early, told;
 };
 
 struct foundation {
@@ -200,7 +214,9 @@ struct foundation {
 
 struct ice_agent {
 	struct ice_config c;
-	struct ice_server server[ICE_SERVERS_MAX];
+	struct room room;
+	size_t octets; /* of all of it */
+	struct ice_server *server;
 	uint64_t now_ms;
 	enum ice_state state;
 	enum ice_reason why;
@@ -212,24 +228,21 @@ struct ice_agent {
 	uint16_t generation;
 	uint32_t last_id;
 
-	struct {
-		struct ice_base b;
-		bool used, gone;
-		unsigned rank;
-	} base[ICE_BASES_MAX];
+	struct base *base;
 	unsigned n_bases;
-	struct local local[LOCALS_MAX];
-	struct stream stream[ICE_STREAMS_MAX];
-	struct pair pair[PAIRS_HARD_MAX];
-	struct transaction transaction[TRANSACTIONS_MAX];
-	struct answer answer[ANSWERS_MAX];
+	struct local *local;
+	struct stream *stream;
+	struct pair *pair;
+	struct transaction *transaction;
+	unsigned n_transactions; /* that live */
+	struct answer *answer;
 	unsigned n_answers;
-	struct told told[TOLD_MAX];
+	struct told *told;
 	unsigned told_first, n_told;
-	struct foundation foundation[LOCALS_MAX];
+	struct foundation *foundation;
 	unsigned n_foundations;
 
-	struct gather *gather; /* n_gather; NULL before ice_gather() */
+	struct gather *gather; /* n_gather in use */
 	unsigned n_gather, gather_turn;
 	bool gathering, gathered, end_told;
 	uint64_t gather_until_ms;
@@ -249,6 +262,11 @@ struct ice_agent {
 	bool described; /* ice_local() was called: what comes is trickled */
 };
 
+/* --- room.c --- */
+struct room room_of(const struct ice_config *c);
+/* Lays the tables of `a` out in `at`, or says only how much that takes (`at` NULL). */
+size_t room_lay(struct ice_agent *a, const struct room *r, void *at);
+
 /* --- candidate.c --- */
 uint32_t candidate_priority(enum ice_type type, unsigned preference, unsigned component);
 int local_add(struct ice_agent *a, const struct local *l);
@@ -261,8 +279,8 @@ int local_learn(struct ice_agent *a, const struct pair *p, const struct endpoint
                 uint32_t priority);
 unsigned local_preference(const struct ice_agent *a, int base, int server, enum ice_type type,
                           bool other_family);
-int remote_at(const struct stream *s, unsigned component, enum ice_protocol protocol,
-              const struct endpoint *at);
+int remote_at(const struct ice_agent *a, const struct stream *s, unsigned component,
+              enum ice_protocol protocol, const struct endpoint *at);
 int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
                  const struct endpoint *from, uint32_t priority);
 enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct ice_candidate *c);
@@ -293,6 +311,8 @@ bool check_retransmit(struct ice_agent *a, struct ice_event *out);
 void check_expire(struct ice_agent *a);
 void check_cancel(struct ice_agent *a, int pair);
 struct transaction *check_find(struct ice_agent *a, const uint8_t *txid);
+/* The transaction is over. */
+void check_end(struct ice_agent *a, struct transaction *t);
 uint64_t check_next_ms(const struct ice_agent *a);
 
 /* --- message.c --- */
@@ -305,7 +325,7 @@ size_t message_check(const struct generation *g, const struct transaction *t, ui
 size_t message_keepalive(struct ice_agent *a, uint8_t *out, size_t cap);
 size_t message_answer(const struct ice_agent *a, const struct answer *w, uint8_t *out, size_t cap);
 bool message_verify(const struct stun_msg *m, const struct stun_marks *marks,
-                    const struct credentials *c);
+                    const struct their_credentials *c);
 
 /* --- response.c, request.c --- */
 void response_take(struct ice_agent *a, struct transaction *t, struct via via,
@@ -359,7 +379,7 @@ uint64_t gather_next_ms(const struct ice_agent *a);
 
 /* --- restart.c --- */
 void credentials_draw(struct ice_agent *a, struct credentials *c);
-void credentials_set(struct credentials *c, const char *ufrag, const char *pwd);
+void credentials_set(struct their_credentials *c, const char *ufrag, const char *pwd);
 
 /* --- trace.c --- */
 void trace_put(struct ice_agent *a, struct ice_trace_record *r);

@@ -195,7 +195,7 @@ static bool tend(struct ice_agent *a, struct path *path, unsigned stream, bool o
 bool path_poll(struct ice_agent *a, struct ice_event *out)
 {
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
+		for (unsigned c = 0; c < a->c.n_components; c++)
 			if (tend(a, &a->stream[s].path[c], s, false, out) ||
 			    tend(a, &a->stream[s].old_path[c], s, true, out))
 				return true;
@@ -223,7 +223,7 @@ uint64_t path_next_ms(const struct ice_agent *a)
 	uint64_t next = UINT64_MAX;
 
 	for (unsigned s = 0; s < a->c.n_streams; s++)
-		for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+		for (unsigned c = 0; c < a->c.n_components; c++) {
 			const uint64_t now = path_due(a, &a->stream[s].path[c]);
 			const uint64_t old = path_due(a, &a->stream[s].old_path[c]);
 
@@ -288,7 +288,7 @@ bool path_answered(struct ice_agent *a, struct via via, const struct endpoint *f
 	const unsigned stream = a->base[via.base].b.stream;
 	struct stream *const s = &a->stream[stream];
 
-	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++)
+	for (unsigned c = 0; c < a->c.n_components; c++)
 		if (answered(a, &s->path[c], &s->now, stream, via, from, m) ||
 		    answered(a, &s->old_path[c], &s->before, stream, via, from, m))
 			return true;
@@ -364,7 +364,7 @@ bool path_known(const struct ice_agent *a, unsigned stream, struct via via,
 {
 	const struct stream *const s = &a->stream[stream];
 
-	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+	for (unsigned c = 0; c < a->c.n_components; c++) {
 		const struct path *const p[] = { &s->path[c], &s->old_path[c] };
 
 		for (unsigned k = 0; k < 2; k++)
@@ -377,7 +377,7 @@ bool path_known(const struct ice_agent *a, unsigned stream, struct via via,
 		if (via_equal(a->local[s->early[i].local].via, via) &&
 		    endpoint_equal(&s->early[i].from, from))
 			return true;
-	for (int i = 0; i < PAIRS_HARD_MAX; i++) {
+	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->stream == stream && (p->heard || p->state == ICE_SUCCEEDED) &&

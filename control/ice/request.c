@@ -22,7 +22,7 @@ static void answer(struct ice_agent *a, const struct request *q, unsigned code)
 		            .old = q->old,
 		            .bare = !q->c.verified };
 
-	if (a->n_answers == ANSWERS_MAX) {
+	if (a->n_answers == a->room.answers) {
 		trace_drop(a, q->via.base, &q->from, "answers_full");
 		return;
 	}
@@ -132,7 +132,7 @@ static void learn(struct ice_agent *a, unsigned stream, int local, const struct 
 {
 	struct stream *const s = &a->stream[stream];
 	const unsigned component = a->local[local].c.component;
-	int remote = remote_at(s, component, ICE_UDP, from), i;
+	int remote = remote_at(a, s, component, ICE_UDP, from), i;
 
 	i = pair_find(a, stream, a->local[local].via, component, from);
 	if (i == NONE && s->done[component - 1] && !use_candidate)
@@ -167,7 +167,7 @@ void request_replay_early(struct ice_agent *a, unsigned stream)
 static void follow(struct ice_agent *a, const struct request *q, int local)
 {
 	struct stream *const s = &a->stream[q->stream];
-	int remote = remote_at(s, q->component, ICE_UDP, &q->from), i;
+	int remote = remote_at(a, s, q->component, ICE_UDP, &q->from), i;
 
 	const bool moved = path_heard(a, q->stream, q->component, q->via, &q->from);
 
@@ -200,7 +200,7 @@ static void follow(struct ice_agent *a, const struct request *q, int local)
 /* ICE-136: until it is known whose they are. */
 static void keep_early(struct ice_agent *a, struct stream *s, const struct request *q, int local)
 {
-	const struct early e = { .local = local,
+	const struct early e = { .local = (int16_t)local,
 		                 .from = q->from,
 		                 .priority = q->c.priority,
 		                 .use_candidate = q->c.use_candidate,
@@ -212,7 +212,7 @@ static void keep_early(struct ice_agent *a, struct stream *s, const struct reque
 			s->early[i].use_candidate |= e.use_candidate;
 			return;
 		}
-	if (s->n_early < EARLY_MAX)
+	if (s->n_early < a->room.early)
 		s->early[s->n_early++] = e;
 	else
 		trace_drop(a, q->via.base, &q->from, "early_full");
@@ -221,7 +221,7 @@ static void keep_early(struct ice_agent *a, struct stream *s, const struct reque
 /* ICE-140: it knows our credentials, but is not whom the description spoke for. */
 static bool stranger(const struct ice_agent *a, const struct request *q)
 {
-	const struct credentials *const theirs = &a->stream[q->stream].now.theirs;
+	const struct their_credentials *const theirs = &a->stream[q->stream].now.theirs;
 
 	return !a->c.lite && theirs->set && !q->old &&
 	       (q->c.theirs_len != strlen(theirs->ufrag) ||
@@ -238,7 +238,7 @@ static bool off_policy(const struct ice_agent *a, struct via via, const struct e
 static void accept(struct ice_agent *a, const struct request *q, int local)
 {
 	struct stream *const s = &a->stream[q->stream];
-	const struct credentials *const theirs = &s->now.theirs;
+	const struct their_credentials *const theirs = &s->now.theirs;
 
 	if (a->c.lite) {
 		follow(a, q, local);

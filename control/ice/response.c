@@ -14,7 +14,7 @@ void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char
 	                                         .tie = a->tie,
 	                                         .why = why });
 	/* The duty to nominate moves with the role (ICE-090). */
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		a->pair[i].nominate = a->pair[i].told = false;
 	for (unsigned s = 0; s < a->c.n_streams; s++)
 		memset(a->stream[s].nominating, 0, sizeof(a->stream[s].nominating));
@@ -40,7 +40,7 @@ static int valid_of(struct ice_agent *a, int checked, int local)
 
 	if (local == NONE || local == p->local)
 		return checked;
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].stream == p->stream && a->pair[i].local == local &&
 		    a->pair[i].remote == p->remote)
 			return i;
@@ -155,7 +155,7 @@ void response_take(struct ice_agent *a, struct transaction *t, struct via via,
 		r.base = a->local[p->local].base;
 	trace_put(a, &r);
 	if (p->id != t->pair_id) {
-		t->live = false;
+		check_end(a, t);
 		return;
 	}
 	if (!endpoint_equal(from, &t->to) || !via_equal(via, t->via)) { /* ICE-123 */
@@ -167,5 +167,5 @@ void response_take(struct ice_agent *a, struct transaction *t, struct via via,
 		done = error(a, t, m);
 	}
 	if (done)
-		t->live = false;
+		check_end(a, t);
 }

@@ -1,7 +1,7 @@
 /* Generations (ICE-053, ICE-054, ICE-170 to ICE-177). */
 #include "control/ice/parts.h"
 
-enum { UFRAG_LEN = 8, PWD_LEN = 24, DRAWS_MAX = 8 };
+enum { DRAWS_MAX = 8 };
 
 static void draw(struct ice_agent *a, char *out, unsigned n)
 {
@@ -17,20 +17,18 @@ static void draw(struct ice_agent *a, char *out, unsigned n)
 void credentials_draw(struct ice_agent *a, struct credentials *c)
 {
 	for (unsigned i = 0; i < DRAWS_MAX; i++) {
-		draw(a, c->ufrag, UFRAG_LEN);
+		draw(a, c->ufrag, ICE_MY_UFRAG_LEN);
 		if (!a->c.taken || !a->c.taken(a->c.taken_arg, c->ufrag))
 			break;
 	}
-	draw(a, c->pwd, PWD_LEN);
-	crypto_hmac_sha1_key(&c->key, c->pwd, PWD_LEN);
-	c->set = true;
+	draw(a, c->pwd, ICE_MY_PWD_LEN);
+	crypto_hmac_sha1_key(&c->key, c->pwd, ICE_MY_PWD_LEN);
 }
 
-void credentials_set(struct credentials *c, const char *ufrag, const char *pwd)
+void credentials_set(struct their_credentials *c, const char *ufrag, const char *pwd)
 {
 	memcpy(c->ufrag, ufrag, sizeof(c->ufrag));
-	memcpy(c->pwd, pwd, sizeof(c->pwd));
-	crypto_hmac_sha1_key(&c->key, c->pwd, strlen(c->pwd));
+	crypto_hmac_sha1_key(&c->key, pwd, strlen(pwd));
 	c->set = true;
 }
 
@@ -39,13 +37,13 @@ static void flush(struct ice_agent *a, unsigned stream)
 {
 	struct stream *const s = &a->stream[stream];
 
-	for (int i = 0; i < PAIRS_HARD_MAX; i++)
+	for (int i = 0; i < a->room.pairs; i++)
 		if (a->pair[i].id && a->pair[i].stream == stream)
 			pair_drop(a, i, "restart");
-	for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+	for (unsigned i = 0; i < a->room.transactions; i++)
 		if (a->transaction[i].live && a->transaction[i].stream == stream)
-			a->transaction[i].live = false;
-	memset(s->remote, 0, sizeof(s->remote));
+			check_end(a, &a->transaction[i]);
+	memset(s->remote, 0, a->room.remotes * sizeof(*s->remote));
 	memset(s->first_valid_ms, 0, sizeof(s->first_valid_ms));
 	memset(s->nominating, 0, sizeof(s->nominating));
 	memset(s->done, 0, sizeof(s->done));
@@ -56,21 +54,21 @@ static void flush(struct ice_agent *a, unsigned stream)
 	s->list = LIST_RUNNING;
 }
 
-static void keep_path(struct stream *s)
+static void keep_path(const struct ice_agent *a, struct stream *s)
 {
-	for (unsigned c = 0; c < ICE_COMPONENTS_MAX; c++) {
+	for (unsigned c = 0; c < a->c.n_components; c++) {
 		if (!s->path[c].live)
 			continue;
 		s->old_path[c] = s->path[c];
 		s->old_path[c].pair = NONE;
-		s->path[c] = (struct path){ .live = false };
+		s->path[c] = (struct path){ .pair = NONE };
 	}
 }
 
 /* Learned addresses go; what was asked of servers is asked anew (ICE-176). */
 static void flush_locals(struct ice_agent *a)
 {
-	for (int i = 0; i < LOCALS_MAX; i++) {
+	for (int i = 0; i < a->room.locals; i++) {
 		if (!a->local[i].id)
 			continue;
 		a->local[i].signalled = false;
@@ -85,7 +83,7 @@ static void flush_locals(struct ice_agent *a)
 		if (state == ALLOCATION_UP && a->server[g->server].turn)
 			continue;
 		g->done = g->has_relay[0] = g->has_relay[1] = false;
-		for (int k = 0; k < LOCALS_MAX; k++)
+		for (int k = 0; k < a->room.locals; k++)
 			if (a->local[k].id && a->local[k].via.alloc == (int)i)
 				local_drop(a, k, "restart");
 		allocation_wipe(g->al);
@@ -113,7 +111,7 @@ void ice_restart(struct ice_agent *a, uint64_t now_ms)
 		s->before = s->now;
 		s->has_before = true;
 		s->before_until_ms = 0;
-		keep_path(s);
+		keep_path(a, s);
 		flush(a, i);
 		memset(&s->now, 0, sizeof(s->now));
 		credentials_draw(a, &s->now.mine);

@@ -70,15 +70,21 @@ struct saved {
 
 static void credentials(struct image *m, struct credentials *c)
 {
-	flag(m, &c->set);
 	text(m, c->ufrag, sizeof(c->ufrag));
 	text(m, c->pwd, sizeof(c->pwd));
+}
+
+static void their_credentials(struct image *m, struct their_credentials *c)
+{
+	flag(m, &c->set);
+	text(m, c->ufrag, sizeof(c->ufrag));
+	piece(m, &c->key, sizeof(c->key));
 }
 
 static void generation(struct image *m, struct generation *g)
 {
 	credentials(m, &g->mine);
-	credentials(m, &g->theirs);
+	their_credentials(m, &g->theirs);
 	flag(m, &g->theirs_ice2);
 	flag(m, &g->theirs_lite);
 }
@@ -154,18 +160,10 @@ size_t ice_save(const struct ice_agent *a, void *out, size_t cap)
 
 /* --- back --- */
 
-static void take_credentials(struct credentials *c, const struct credentials *saved)
-{
-	if (saved->set)
-		credentials_set(c, saved->ufrag, saved->pwd);
-}
-
 static void take_generation(struct generation *g, const struct generation *saved)
 {
-	*g = (struct generation){ .theirs_ice2 = saved->theirs_ice2,
-		                  .theirs_lite = saved->theirs_lite };
-	take_credentials(&g->mine, &saved->mine);
-	take_credentials(&g->theirs, &saved->theirs);
+	*g = *saved;
+	crypto_hmac_sha1_key(&g->mine.key, g->mine.pwd, strlen(g->mine.pwd));
 }
 
 /* The host candidate that stands for a base. */
@@ -184,7 +182,8 @@ static int remote_again(struct ice_agent *a, const struct saved_path *p)
 	memcpy(c.foundation, p->foundation, sizeof(c.foundation));
 	if (p->learned || p->type == ICE_PRFLX)
 		return remote_learn(a, 0, 1, &p->to, p->priority);
-	return remote_add(a, 0, &c) == ICE_OK ? remote_at(&a->stream[0], 1, ICE_UDP, &p->to) : NONE;
+	return remote_add(a, 0, &c) == ICE_OK ? remote_at(a, &a->stream[0], 1, ICE_UDP, &p->to)
+	                                      : NONE;
 }
 
 /* As if it had just succeeded and been nominated. */
@@ -217,7 +216,7 @@ static void path_back(struct ice_agent *a)
 	s->old_path[0].pair = NONE;
 	s->path[0] = (struct path){ .pair = NONE };
 	pair_drop(a, i, "restart");
-	for (int r = 0; r < REMOTES_MAX; r++)
+	for (int r = 0; r < a->room.remotes; r++)
 		s->remote[r].id = 0;
 	s->done[0] = s->formed = false;
 	s->first_valid_ms[0] = s->all_valid_ms = 0;
@@ -254,7 +253,7 @@ static bool take(struct ice_agent *a, const struct saved *s, uint64_t heard_ms)
 		t->formed = true;
 		a->pac_ms = a->now_ms + a->c.pac_ms;
 	}
-	return t->now.mine.set;
+	return *t->now.mine.ufrag && *t->now.mine.pwd;
 }
 
 struct ice_agent *ice_resume(const struct ice_config *c, const struct ice_base *bases,
@@ -273,7 +272,7 @@ struct ice_agent *ice_resume(const struct ice_config *c, const struct ice_base *
 	if (a) {
 		ice_gather(a, now_ms);
 		gather_look(a);
-		for (int i = 0; i < LOCALS_MAX; i++)
+		for (int i = 0; i < a->room.locals; i++)
 			a->local[i].signalled = a->local[i].id && !a->local[i].hidden;
 		a->described = true;
 	}

@@ -99,9 +99,8 @@ static bool ufrag_taken(void *arg, const char *ufrag)
 static struct ice_config config_of(struct session_server *srv, const struct leg *l,
                                    bool controlling)
 {
-	struct ice_config c = ice_defaults();
+	struct ice_config c = ice_defaults_leg(!l->full);
 
-	c.lite = !l->full;
 	c.controlling = l->full && controlling;
 	c.ta_ms = srv->setup.ta_ms;
 	c.patience_ms = l->full ? 0 : srv->setup.patience_s * 1000;

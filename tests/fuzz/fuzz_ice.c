@@ -63,9 +63,10 @@ static void begin(struct world *w)
 
 	c.random = draw;
 	c.random_arg = w;
-	c.server[0] = (struct ice_server){
+	const struct ice_server server = {
 		.turn = true, .at = at(1, 3478), .user = "alice", .password = "secret"
 	};
+	c.server = &server;
 	c.n_servers = 1;
 	w->a = ice_new(&c, 0);
 	ice_add_base(w->a, 0, &b);

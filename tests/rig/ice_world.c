@@ -101,12 +101,12 @@ static void add_bases(struct world *w, unsigned side)
 		}
 }
 
-static void add_servers(const struct world *w, struct ice_config *c)
+static void add_servers(const struct world *w, struct ice_server *server, struct ice_config *c)
 {
 	const struct endpoint *const at[] = { &net_server4, &net_server6 };
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct ice_server *const s = &c->server[c->n_servers];
+		struct ice_server *const s = &server[c->n_servers];
 
 		if (!w->plan.stun && !w->plan.turn)
 			return;
@@ -115,14 +115,17 @@ static void add_servers(const struct world *w, struct ice_config *c)
 		};
 		c->n_servers++;
 	}
+	c->server = server;
 }
 
 static void begin(struct world *w, unsigned side)
 {
 	struct world_side *const s = &w->side[side];
-	struct ice_config c = ice_defaults();
+	struct ice_server server[2];
+	const bool lite = w->plan.lite && side == 1;
+	struct ice_config c = w->plan.leg && side == 1 ? ice_defaults_leg(lite) : ice_defaults();
 
-	c.lite = w->plan.lite && side == 1;
+	c.lite = lite;
 	c.controlling = side == 0 || w->plan.both_control;
 	c.trickle = w->plan.trickle;
 	c.n_streams = w->plan.streams;
@@ -133,7 +136,7 @@ static void begin(struct world *w, unsigned side)
 	s->check = ice_check_new(side ? "B" : "A", c.lite);
 	c.trace_arg = s->check;
 	if (!c.lite)
-		add_servers(w, &c);
+		add_servers(w, server, &c);
 	s->a = ice_new(&c, net_now(w->net));
 	add_bases(w, side);
 	ice_gather(s->a, net_now(w->net));

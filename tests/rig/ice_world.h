@@ -39,6 +39,7 @@ struct world_plan {
 	unsigned signal_ms; /* how long descriptions and candidates travel */
 	bool both_control;  /* a role conflict */
 	bool lite;          /* side 1 */
+	bool leg;           /* side 1 is sized as a leg on a relay */
 	bool late;          /* side 1 describes itself only after its checks could have come */
 };
 

@@ -67,7 +67,7 @@ static uint16_t take_port(void *arg, const struct addr *relay)
 	struct session_rig *const r = arg;
 
 	for (unsigned i = 0; i < 1000 && r->n_ports < r->ports_max; i++) {
-		const uint16_t port = (uint16_t)(49152 + draw(&r->random) % 16384);
+		const uint16_t port = (uint16_t)(49152 + draw(&r->random) % r->port_span);
 
 		if (take_this(r, relay, port))
 			return port;
@@ -634,6 +634,7 @@ void sr_open(struct session_rig *r, sr_tweak *tweak)
 	r->first_id = SR_RELAY4;
 	r->rows_left = SR_ROWS;
 	r->ports_max = 20000;
+	r->port_span = 16384;
 	r->next_row = 1;
 	r->setup = (struct session_setup){
 		.world = { r, take_port, take_this, release_port, rows, room, command, peer_allowed,

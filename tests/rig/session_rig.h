@@ -72,8 +72,8 @@ struct session_rig {
 	/* the world */
 	bool no_room, deaf; /* deaf: row events are swallowed */
 	unsigned rows_left, n_rows;
-	uint8_t port_taken[65536]; /* of both relays: bit 0 and 1 */
-	unsigned n_ports, ports_max;
+	uint8_t port_taken[65536];              /* of both relays: bit 0 and 1 */
+	unsigned n_ports, ports_max, port_span; /* drawn from so many */
 	struct endpoint relay[2], advertise[2]; /* ports 0 */
 	unsigned n_relays;                      /* that the data plane serves now */
 	uint16_t first_id;                      /* of the relays */
