@@ -32,7 +32,9 @@ completes() { # WANT WORDS... : the last word is being typed
 	[ "$got" = "$want " ] || fail "completion of '$*': '$got', not '$want'"
 }
 if command -v bash >/dev/null; then
-	completes 'set show status stop' s
+	completes 'session set show status stop' s
+	completes 'set-remote show' session s
+	completes '--session' session events --
 	completes 'allocation allocations' show alloc
 	completes '--secrets' -c x.yaml show config --
 	completes 'debug error info warning' set log-level ''
