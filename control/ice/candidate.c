@@ -235,6 +235,7 @@ int remote_learn(struct ice_agent *a, unsigned stream, unsigned component,
 	s->remote[i] = (struct remote){
 		.id = ++a->last_id,
 		.learned = true,
+		.answered = rate_has_answered(a, &from->addr),
 		.c = { .component = (uint16_t)component,
 		       .type = ICE_PRFLX,
 		       .priority = priority,
@@ -291,7 +292,9 @@ enum ice_refused remote_add(struct ice_agent *a, unsigned stream, const struct i
 
 	if (i == NONE)
 		return ICE_TOO_MANY;
-	s->remote[i] = (struct remote){ .id = ++a->last_id, .c = *c };
+	s->remote[i] = (struct remote){ .id = ++a->last_id,
+		                        .c = *c,
+		                        .answered = rate_has_answered(a, &c->at.addr) };
 	usual_priority(a, &s->remote[i].c);
 	trace_remote(a, stream, &s->remote[i], "added");
 	gather_permit(a, &c->at.addr);

@@ -10,10 +10,15 @@ static bool idle(const struct stream *s)
 
 /* --- which pair (ICE-105) --- */
 
-static bool may_go(const struct ice_agent *a, const struct pair *p)
+/* When a check of the pair may leave; UINT64_MAX: a permission is still to come. */
+static uint64_t go_ms(const struct ice_agent *a, int i)
 {
+	const struct pair *const p = &a->pair[i];
+
 	return gather_permitted(a, a->local[p->local].via,
-	                        &a->stream[p->stream].remote[p->remote].c.at.addr);
+	                        &a->stream[p->stream].remote[p->remote].c.at.addr)
+	               ? rate_ms(a, i)
+	               : UINT64_MAX;
 }
 
 static int best_waiting(const struct ice_agent *a, unsigned stream, bool *any)
@@ -28,7 +33,7 @@ static int best_waiting(const struct ice_agent *a, unsigned stream, bool *any)
 		    p->queued)
 			continue;
 		*any = true;
-		if (!may_go(a, p))
+		if (go_ms(a, i) > a->now_ms)
 			continue;
 		if (best == NONE || p->priority > a->pair[best].priority ||
 		    (p->priority == a->pair[best].priority &&
@@ -75,11 +80,16 @@ static void thaw(struct ice_agent *a, unsigned stream)
 static int pick(struct ice_agent *a, unsigned stream, bool *triggered)
 {
 	bool any;
-	int i = queue_pop(a, stream);
+	int i = NONE;
 
+	for (unsigned k = 0; k < a->stream[stream].n_queue && i == NONE; k++)
+		if (rate_ms(a, a->stream[stream].queue[k]) <= a->now_ms)
+			i = a->stream[stream].queue[k];
 	*triggered = i != NONE;
-	if (i != NONE)
+	if (i != NONE) {
+		queue_take(a, i);
 		return i;
+	}
 	i = best_waiting(a, stream, &any);
 	if (any)
 		return i;
@@ -174,15 +184,21 @@ static void trace_tx(struct ice_agent *a, const struct transaction *t)
 }
 
 /* ICE-107: the next one after twice the time; after the seventh, sixteen times the first. */
+static void count_send(const struct ice_agent *a, struct transaction *t)
+{
+	t->sends++;
+	t->next_ms = a->now_ms + (t->sends < SENDS_MAX ? (uint64_t)t->rto_ms << (t->sends - 1)
+	                                               : (uint64_t)t->rto_ms * 16);
+}
+
 static bool transmit(struct ice_agent *a, struct transaction *t, struct ice_event *out)
 {
 	uint8_t octets[1024];
 	const size_t len = message_check(&a->stream[t->stream].now, t, octets, sizeof(octets));
 
 	trace_tx(a, t);
-	t->sends++;
-	t->next_ms = a->now_ms + (t->sends < SENDS_MAX ? (uint64_t)t->rto_ms << (t->sends - 1)
-	                                               : (uint64_t)t->rto_ms * 16);
+	rate_sent(a, t);
+	count_send(a, t);
 	return message_send(a, t->via, &t->to, octets, len, out); /* ICE-112 */
 }
 
@@ -199,6 +215,10 @@ static bool check_one(struct ice_agent *a, struct ice_event *out)
 		i = pick(a, stream, &triggered);
 		if (i == NONE)
 			continue;
+		if (rate_exhausted(a, i)) {
+			pair_drop(a, i, "limit");
+			continue;
+		}
 		t = begin(a, i,
 		          a->pair[i].nominate || a->stream[stream].done[a->pair[i].component - 1]
 		                  ? ICE_NOMINATING
@@ -206,6 +226,7 @@ static bool check_one(struct ice_agent *a, struct ice_event *out)
 		                      : ICE_ORDINARY);
 		if (!t)
 			return false;
+		a->stream[stream].remote[a->pair[i].remote].checks++;
 		if (a->pair[i].state != ICE_SUCCEEDED)
 			pair_state(a, i, ICE_IN_PROGRESS, "sent");
 		a->list_turn = stream + 1;
@@ -244,8 +265,11 @@ bool check_retransmit(struct ice_agent *a, struct ice_event *out)
 	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++) {
 		struct transaction *const t = &a->transaction[i];
 
-		if (t->live && !t->cancelled && t->sends < SENDS_MAX && t->next_ms <= a->now_ms &&
-		    transmit(a, t, out))
+		if (!t->live || t->cancelled || t->sends >= SENDS_MAX || t->next_ms > a->now_ms)
+			continue;
+		if (rate_skips(a, t))
+			count_send(a, t);
+		else if (transmit(a, t, out))
 			return true;
 	}
 	return false;
@@ -285,22 +309,32 @@ void check_cancel(struct ice_agent *a, int pair)
 	}
 }
 
-/* Is there anything that the next tick could send? */
-static bool work(const struct ice_agent *a)
+/* The earliest time at which a list has something to send; UINT64_MAX: nothing. */
+static uint64_t list_ms(const struct ice_agent *a, unsigned stream)
 {
-	bool running = false;
+	const struct stream *const s = &a->stream[stream];
+	uint64_t next = UINT64_MAX;
+	bool waiting = false, frozen = false;
 
-	for (unsigned s = 0; s < a->c.n_streams; s++) {
-		running |= !idle(&a->stream[s]);
-		if (!idle(&a->stream[s]) && a->stream[s].n_queue)
-			return true;
+	for (unsigned k = 0; k < s->n_queue; k++) {
+		const uint64_t ms = rate_ms(a, s->queue[k]);
+
+		next = ms < next ? ms : next;
 	}
-	for (int i = 0; running && i < a->room.pairs; i++)
-		if (a->pair[i].id && a->pair[i].listed && !idle(&a->stream[a->pair[i].stream]) &&
-		    ((a->pair[i].state == ICE_WAITING && may_go(a, &a->pair[i])) ||
-		     (a->pair[i].state == ICE_FROZEN && foundation_idle(a, i))))
-			return true;
-	return false;
+	for (int i = 0; i < a->room.pairs; i++) {
+		const struct pair *const p = &a->pair[i];
+
+		if (!p->id || !p->listed || p->stream != stream || p->queued)
+			continue;
+		frozen |= p->state == ICE_FROZEN && foundation_idle(a, i);
+		if (p->state != ICE_WAITING)
+			continue;
+		waiting = true;
+		const uint64_t ms = go_ms(a, i);
+
+		next = ms < next ? ms : next;
+	}
+	return frozen && !waiting ? 0 : next;
 }
 
 uint64_t check_next_ms(const struct ice_agent *a)
@@ -310,7 +344,11 @@ uint64_t check_next_ms(const struct ice_agent *a)
 	for (unsigned i = 0; a->n_transactions && i < a->room.transactions; i++)
 		if (a->transaction[i].live && a->transaction[i].next_ms < next)
 			next = a->transaction[i].next_ms;
-	if (!a->c.lite && a->tick_ms < next && work(a))
-		next = a->tick_ms;
+	for (unsigned s = 0; !a->c.lite && a->tick_ms < next && s < a->c.n_streams; s++) {
+		const uint64_t ms = idle(&a->stream[s]) ? UINT64_MAX : list_ms(a, s);
+
+		if (ms != UINT64_MAX && (ms > a->tick_ms ? ms : a->tick_ms) < next)
+			next = ms > a->tick_ms ? ms : a->tick_ms;
+	}
 	return next;
 }

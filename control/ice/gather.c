@@ -169,6 +169,7 @@ static bool to_server(struct ice_agent *a, const struct gather *g, size_t len, b
 {
 	if (len == 0)
 		return false;
+	rate_pacer_take(a, g->base, &a->server[g->server].at.addr);
 	out->kind = ICE_EVENT_SEND;
 	out->datagram.base = g->base;
 	out->datagram.to = a->server[g->server].at;
@@ -195,7 +196,8 @@ bool gather_tick(struct ice_agent *a, struct ice_event *out)
 		const unsigned i = (a->gather_turn + k) % a->n_gather;
 		const struct gather *const g = &a->gather[i];
 
-		if (a->base[g->base].gone || !allocation_wants(g->al, a->now_ms))
+		if (a->base[g->base].gone || !allocation_wants(g->al, a->now_ms) ||
+		    rate_pacer_ms(a, g->base, &a->server[g->server].at.addr) > a->now_ms)
 			continue;
 		a->gather_turn = i + 1;
 		if (to_server(a, g,
@@ -228,10 +230,13 @@ uint64_t gather_next_ms(const struct ice_agent *a)
 		a->gathering && (!a->c.trickle || a->no_trickle) ? a->gather_until_ms : UINT64_MAX;
 
 	for (unsigned i = 0; i < a->n_gather; i++) {
-		const uint64_t ms = allocation_wants(a->gather[i].al, a->now_ms)
-		                            ? a->tick_ms
-		                            : allocation_next_ms(a->gather[i].al);
+		const struct gather *const g = &a->gather[i];
+		uint64_t ms = allocation_next_ms(g->al);
 
+		if (allocation_wants(g->al, a->now_ms)) {
+			ms = rate_pacer_ms(a, g->base, &a->server[g->server].at.addr);
+			ms = ms > a->tick_ms ? ms : a->tick_ms;
+		}
 		if (!a->base[a->gather[i].base].gone && ms < next)
 			next = ms;
 	}

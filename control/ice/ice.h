@@ -95,6 +95,16 @@ struct ice_server {
 /* `n` unpredictable octets. */
 typedef void ice_random(void *arg, void *out, size_t n);
 
+/*
+ * Keeps new transactions of all agents that share it 5 ms apart (ICE-103): all of them, or, on a
+ * relay, those from one local address to one /24 or /48. Zeroed to begin with; owned by the caller.
+ */
+enum { ICE_PACER_PLACES = 1024 };
+struct ice_pacer {
+	bool by_peer;
+	uint64_t next_ms[ICE_PACER_PLACES];
+};
+
 struct ice_config {
 	bool lite, controlling; /* controlling: the side that offers */
 	bool trickle;           /* half trickle until the peer says it can (ICE-195) */
@@ -123,6 +133,7 @@ struct ice_config {
 	uint32_t patience_ms; /* lite: silence of the peer that ends its consent; 0: nothing does */
 	uint32_t follow_ms;   /* lite: ICE-169; 0: the peer moves by nomination only */
 	bool no_consent;      /* keepalives only: peers of old, lite ones that answer nothing */
+	struct ice_pacer *pacer; /* NULL: by itself */
 	ice_random *random;
 	void *random_arg;
 	/* Is it another live agent's ufrag? Then another is drawn (ICE-054). NULL: never. */

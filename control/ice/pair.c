@@ -101,17 +101,10 @@ void queue_push(struct ice_agent *a, int i, bool front)
 	trace_queue(a, i, "pushed");
 }
 
-int queue_pop(struct ice_agent *a, unsigned stream)
+void queue_take(struct ice_agent *a, int i)
 {
-	struct stream *const s = &a->stream[stream];
-
-	if (s->n_queue == 0)
-		return NONE;
-	const int i = s->queue[0];
-
 	queue_remove(a, i);
 	trace_queue(a, i, "popped");
-	return i;
 }
 
 /* --- pairs come and go --- */

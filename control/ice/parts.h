@@ -10,6 +10,7 @@
  *   pair.c       check lists: pairs, their order, their states
  *   check.c      Ta, transactions, what is sent when
  *   response.c   an answer to a check
+ *   rate.c       how fast checks may leave
  *   request.c    a check of the peer
  *   conclude.c   nomination, completion, failure
  *   path.c       selected pairs: data, keepalives, consent
@@ -29,6 +30,7 @@
 
 enum {
 	SENDS_MAX = 7,
+	CHECKS_MAX = 100,  /* to destinations that have not answered (ICE-216) */
 	CONFLICTS_MAX = 4, /* roles changed by 487 in a generation; one is usual */
 	PACING_DEFAULT_MS = 50,
 	RTO_MIN_MS = 500,
@@ -69,7 +71,9 @@ struct local {
 struct remote {
 	uint32_t id; /* 0: free */
 	struct ice_candidate c;
-	bool learned; /* peer-reflexive, not signalled */
+	bool learned;    /* peer-reflexive, not signalled */
+	bool answered;   /* somebody at its address has, to a check */
+	uint16_t checks; /* begun */
 };
 
 struct pair {
@@ -100,6 +104,7 @@ struct transaction {
 	uint32_t pair_id;
 	uint32_t priority, rto_ms;
 	uint64_t tie, first_ms, next_ms;
+	uint64_t sent_ms[2]; /* the last two sends */
 	struct via via;
 	struct endpoint to;
 	uint8_t txid[STUN_TXID_LEN];
@@ -302,7 +307,7 @@ void pair_reprice(struct ice_agent *a);
 bool pair_same_foundation(const struct ice_agent *a, int i, int k);
 void queue_push(struct ice_agent *a, int i, bool front);
 void queue_remove(struct ice_agent *a, int i);
-int queue_pop(struct ice_agent *a, unsigned stream);
+void queue_take(struct ice_agent *a, int i);
 
 /* --- check.c --- */
 /* A new check or request leaves now if Ta allows it: fills *out. */
@@ -314,6 +319,20 @@ struct transaction *check_find(struct ice_agent *a, const uint8_t *txid);
 /* The transaction is over. */
 void check_end(struct ice_agent *a, struct transaction *t);
 uint64_t check_next_ms(const struct ice_agent *a);
+
+/* --- rate.c --- */
+/* When a transaction of that base may leave to `to`, as far as other agents go (ICE-103). */
+uint64_t rate_pacer_ms(const struct ice_agent *a, int base, const struct addr *to);
+void rate_pacer_take(struct ice_agent *a, int base, const struct addr *to);
+/* When a check of the pair may leave, by the pacer and by ICE-216; in the past: now. */
+uint64_t rate_ms(const struct ice_agent *a, int pair);
+/* No check more to who has not answered (ICE-216). */
+bool rate_exhausted(struct ice_agent *a, int pair);
+/* A retransmission that is not sent, as if it were lost. */
+bool rate_skips(const struct ice_agent *a, const struct transaction *t);
+void rate_sent(struct ice_agent *a, struct transaction *t);
+void rate_answered(struct ice_agent *a, const struct addr *from);
+bool rate_has_answered(const struct ice_agent *a, const struct addr *at);
 
 /* --- message.c --- */
 /* Puts octets for `to` into a datagram event, wrapped where they go through an allocation. */

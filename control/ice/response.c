@@ -61,6 +61,7 @@ static bool success(struct ice_agent *a, struct transaction *t, const struct stu
 		trace_drop(a, t->via.base, &t->to, "no_mapped_address");
 		return false;
 	}
+	rate_answered(a, &t->to.addr);
 	if (t->sends == 1)
 		p->rtt_ms = (uint32_t)(a->now_ms - t->first_ms);
 	if (p->queued && !p->nominate && !p->told)

@@ -110,6 +110,7 @@ static struct ice_config config_of(struct session_server *srv, const struct leg 
 	c.random_arg = srv->setup.world.arg;
 	c.taken = ufrag_taken;
 	c.taken_arg = srv;
+	c.pacer = &srv->pacer;
 	return c;
 }
 

@@ -10,6 +10,7 @@ void life_now(struct session_server *srv, uint64_t now_ms)
 {
 	if (now_ms > srv->now_ms)
 		srv->now_ms = now_ms;
+	srv->pacer.by_peer = true;
 }
 
 struct session_server *session_server_new(const struct session_setup *setup, uint64_t now_ms)

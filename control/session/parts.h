@@ -118,6 +118,7 @@ struct queued_event {
 struct session_server {
 	struct session_setup setup;
 	uint64_t now_ms;
+	struct ice_pacer pacer; /* of all legs: by local address and peer (ICE-103) */
 	bool connected;
 	uint64_t cookie; /* of the punt that is worked on */
 	struct endpoint cookie_to;
