@@ -96,13 +96,18 @@ struct session_server *world_sessions(struct control *c)
 
 /* --- what happened --- */
 
+/* Begin and end are never held back: they can be billed by. */
 static void write_log(const struct session_event *e)
 {
 	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
 	const unsigned long long id = e->session;
 
+	if (log_get_level() < LOG_LEVEL_INFO)
+		return;
 	switch (e->kind) {
-	case SESSION_EVENT_CREATED: log_info("session", "begin", "id=%llu", id); break;
+	case SESSION_EVENT_CREATED:
+		log_line(NULL, LOG_LEVEL_INFO, "session", "begin", "id=%llu", id);
+		break;
 	case SESSION_EVENT_CANDIDATE: break;
 	case SESSION_EVENT_STATE:
 		log_info("session", "state", "id=%llu leg=%u state=%s reason=%s", id, e->leg,
@@ -121,8 +126,8 @@ static void write_log(const struct session_event *e)
 		         events_reason(e->why));
 		break;
 	case SESSION_EVENT_ENDED:
-		log_info(
-			"session", "end",
+		log_line(
+			NULL, LOG_LEVEL_INFO, "session", "end",
 			"id=%llu to_packets=%llu to_octets=%llu from_packets=%llu from_octets=%llu",
 			id, (unsigned long long)e->counts.to_packets,
 			(unsigned long long)e->counts.to_octets,

@@ -27,11 +27,12 @@ static inline bool leg_open(const struct burst *b, const struct row *to)
 	                                struct rte_mbuf *tail, enum stat_id outcome,            \
 	                                struct tally *t)                                        \
 	{                                                                                       \
-		struct leg leg;                                                                 \
+		const struct leg leg = {                                                        \
+			.src = relay_source(b, to, out6),                                       \
+			.dst = to->key.ip,                                                      \
+			.ports_at = (const uint8_t *)to + offsetof(struct row, relayed_port),   \
+		};                                                                              \
                                                                                                 \
-		leg.src = relay_source(b, to, out6);                                            \
-		leg.dst = to->key.ip;                                                           \
-		leg.ports_at = (const uint8_t *)to + offsetof(struct row, relayed_port);        \
 		forward(b, it, in6, out6, WRAP_NONE, WRAP_NONE, false, &leg, to, tail, outcome, \
 		        t);                                                                     \
 	}
