@@ -242,7 +242,7 @@ static void lose_bases(struct session_server *srv)
 			ice_drop_base(l->agent, srv->now_ms, (int)b);
 		}
 		if (lost)
-			leg_run(srv, n);
+			media_run(srv, n);
 	}
 }
 
@@ -278,7 +278,7 @@ static void leg_due(struct session_server *srv, uint32_t node)
 	const uint32_t n = node % srv->setup.legs_max;
 
 	if (node < srv->setup.legs_max)
-		leg_run(srv, n);
+		media_run(srv, n);
 	else
 		row_overdue(srv, n);
 }

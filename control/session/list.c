@@ -61,7 +61,7 @@ bool session_leg(struct session_server *srv, uint64_t id, unsigned leg,
 		                          .generation = ice_generation(l->agent),
 		                          .local = srv->ours,
 		                          .has_remote = l->has_remote,
-		                          .counts = leg_counts(srv, l) };
+		                          .counts = media_counts(srv, l) };
 	out->state = ice_state(l->agent, &out->why);
 	ice_local(l->agent, srv->ours);
 	out->selected = ice_selected(l->agent, 0, 1, &out->pair);

@@ -96,7 +96,7 @@ static bool record_all(struct session_server *srv, uint32_t n)
 static void begin(struct session_server *srv, uint32_t leg)
 {
 	row_touch(srv, leg, -1);
-	leg_run(srv, leg);
+	media_run(srv, leg);
 	session_stat(srv, SESSION_STAT_LEGS);
 }
 
@@ -288,7 +288,7 @@ enum session_result session_set_remote(struct session_server *srv, uint64_t id, 
 	crypto_wipe(d->pwd, sizeof(d->pwd));
 	if (r == SESSION_OK)
 		srv->legs[n].has_remote = srv->legs[n].unsaved = true;
-	leg_run(srv, n);
+	media_run(srv, n);
 	row_flush(srv);
 	return r;
 }
@@ -332,7 +332,7 @@ enum session_result session_add_candidate(struct session_server *srv, uint64_t i
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
 		len--;
 	r = result_of(srv, add(srv, &srv->legs[n], ufrag, text, len), why);
-	leg_run(srv, n);
+	media_run(srv, n);
 	row_flush(srv);
 	return r;
 }
@@ -351,7 +351,7 @@ enum session_result session_restart(struct session_server *srv, uint64_t id, uns
 	srv->legs[n].has_remote = false;
 	srv->legs[n].unsaved = true;
 	ice_restart(srv->legs[n].agent, srv->now_ms);
-	leg_run(srv, n);
+	media_run(srv, n);
 	row_flush(srv);
 	return SESSION_OK;
 }

@@ -1,10 +1,11 @@
 /*
  * The inside of the session server: what its files share. The contract is session.h.
  *
- *   life.c     life, tables of the data plane, time      leg.c      a leg: its agent, what it tells
- *   row.c      legs as rows of the data plane, the sync  operate.c  operators' calls
- *   tell.c     what is told, counters                    list.c     what operators see
- *   record.c   what the store holds                      restore.c  reading it back
+ *   life.c     life, tables of the data plane, time   leg.c      a leg: its ports, its agent
+ *   media.c    what the agent tells: where media goes  row.c      rows of the data plane, the sync
+ *   operate.c  operators' calls                        list.c     what operators see
+ *   tell.c     events, counters                        record.c   what the store holds
+ *   image.c    a leg as octets                         restore.c  reading the store back
  *
  * Legs and sessions are elements of fixed pools, named by their number; NONE is none.
  */
@@ -201,11 +202,15 @@ void leg_end(struct session_server *srv, uint32_t n);
 void leg_close_base(struct session_server *srv, struct base *b);
 /* Its place is free. */
 void leg_give(struct session_server *srv, uint32_t n);
+/* The keys by which workers know its checks, of both generations. */
+void leg_take_keys(struct session_server *srv, struct leg *l);
+
+/* --- media.c --- */
 /* What is due and what happened: after each input, and at its time. */
-void leg_run(struct session_server *srv, uint32_t n);
+void media_run(struct session_server *srv, uint32_t n);
 /* Where media goes to and how long, from what the agent says now. */
-void leg_look(struct session_server *srv, uint32_t n);
-struct session_counts leg_counts(const struct session_server *srv, const struct leg *l);
+void media_look(struct session_server *srv, uint32_t n);
+struct session_counts media_counts(const struct session_server *srv, const struct leg *l);
 
 /* --- row.c --- */
 /* The base of that leg, or all of them (-1), have to be told anew; renew: only its deadline. */

@@ -174,9 +174,9 @@ static bool load_leg(struct session_server *srv, const struct found *f, struct h
 	srv->legs[n].stamp = at.stamp;
 	srv->legs[n].n_pieces = at.n_pieces;
 	memcpy(srv->legs[n].piece, at.piece, sizeof(at.piece));
-	leg_look(srv, n);
+	media_look(srv, n);
 	srv->legs[n].unsaved = false; /* it was read a moment ago */
-	leg_run(srv, n);
+	media_run(srv, n);
 	return true;
 }
 

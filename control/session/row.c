@@ -327,7 +327,7 @@ static void refused(struct session_server *srv, uint32_t n, unsigned base)
 		return;
 	l->base[base].gone = true;
 	ice_drop_base(l->agent, srv->now_ms, (int)base);
-	leg_run(srv, n);
+	media_run(srv, n);
 }
 
 void session_on_row(struct session_server *srv, const struct punt_row *ev, uint64_t now_ms)
@@ -352,7 +352,7 @@ void session_on_row(struct session_server *srv, const struct punt_row *ev, uint6
 	case ROW_OK:
 		set_done(b, ev);
 		if (!srv->legs[n].full) /* its row may know more than the store did */
-			leg_run(srv, n);
+			media_run(srv, n);
 		break;
 	case ROW_DELETED:
 	case ROW_UNKNOWN: gone(srv, n, base, ev); break;
