@@ -66,10 +66,12 @@ void ice_local(struct ice_agent *a, struct ice_description *out)
 			pair_form(a, s);
 	}
 	a->described = true;
+	agree_describe(a, out);
 	if (!begins)
 		return;
 	pair_begin(a);
 	a->pac_ms = a->now_ms + a->c.pac_ms; /* ICE-155: both have spoken */
+	agree_run(a, NULL);
 }
 
 bool ice_local_key(const struct ice_agent *a, unsigned stream, bool before, struct ice_key *out)
@@ -203,8 +205,10 @@ enum ice_refused ice_remote(struct ice_agent *a, uint64_t now_ms, const struct i
 	a->has_remote = true;
 	for (unsigned s = 0; s < a->c.n_streams; s++)
 		take_stream(a, s, d);
-	if (!first)
+	if (!first) {
+		agree_run(a, d);
 		return ICE_OK;
+	}
 	pair_begin(a);
 	a->pac_ms = now_ms + a->c.pac_ms; /* ICE-155 */
 	/* A lite agent may have been nominated to before it was told by whom. */
@@ -212,6 +216,7 @@ enum ice_refused ice_remote(struct ice_agent *a, uint64_t now_ms, const struct i
 		agent_state(a, ICE_RUNNING, ICE_WHY_NONE);
 	for (unsigned s = 0; s < a->c.n_streams; s++)
 		request_replay_early(a, s);
+	agree_run(a, NULL);
 	return ICE_OK;
 }
 

@@ -179,6 +179,11 @@ void ice_drop_base(struct ice_agent *a, uint64_t now_ms, int base);
 void ice_gather(struct ice_agent *a, uint64_t now_ms);
 /* What there is so far. Candidates handed out count as signalled (ICE-199). */
 void ice_local(struct ice_agent *a, struct ice_description *out);
+/*
+ * Both sides are lite, several pairs could be, and this side controls: ice_local() has to go over
+ * once more; it says which, and the peer's answer to it ends the session's choice (ICE-165).
+ */
+bool ice_wants_update(const struct ice_agent *a);
 
 /* --- remote side --- */
 

@@ -3,6 +3,7 @@
  *
  *   agent.c      new, free, datagrams in, what is due out
  *   room.c       how much of everything there is, and where it lies
+ *   agree.c      two lite agents
  *   base.c       local addresses
  *   describe.c   descriptions of both sides
  *   candidate.c  local and remote candidates: foundations, priorities, what is redundant
@@ -226,8 +227,9 @@ struct ice_agent {
 	enum ice_state state;
 	enum ice_reason why;
 	bool controlling, their_lite, has_remote;
-	bool no_trickle;    /* the peer's description does not offer it (ICE-196) */
-	unsigned conflicts; /* roles changed by 487 */
+	bool agreeing, agree_told; /* both lite: a choice is open; it was told (ICE-165) */
+	bool no_trickle;           /* the peer's description does not offer it (ICE-196) */
+	unsigned conflicts;        /* roles changed by 487 */
 	uint64_t tie;
 	uint32_t ta_ms;
 	uint16_t generation;
@@ -395,6 +397,12 @@ void gather_free_unused(struct ice_agent *a);
 void gather_close(struct ice_agent *a);
 bool gather_closed(const struct ice_agent *a);
 uint64_t gather_next_ms(const struct ice_agent *a);
+
+/* --- agree.c --- */
+/* After each description: the first of either side, update NULL; a later one of the peer. */
+void agree_run(struct ice_agent *a, const struct ice_description *update);
+/* Leaves in what ice_local() says only what was chosen. */
+void agree_describe(struct ice_agent *a, struct ice_description *d);
 
 /* --- restart.c --- */
 void credentials_draw(struct ice_agent *a, struct credentials *c);

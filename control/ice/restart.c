@@ -127,6 +127,7 @@ void ice_restart(struct ice_agent *a, uint64_t now_ms)
 	a->has_remote = a->described = false;
 	a->pac_ms = a->free_ms = 0;
 	a->unverified = a->conflicts = 0;
+	a->agreeing = a->agree_told = false;
 	a->state = ICE_NEW;
 	ice_gather(a, now_ms);
 }

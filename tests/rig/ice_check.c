@@ -162,7 +162,7 @@ static bool may_step(uint8_t from, uint8_t to, const char *why)
 	} steps[] = {
 		{ ICE_FROZEN, ICE_WAITING, "first unfreeze idle trigger added" },
 		{ ICE_WAITING, ICE_IN_PROGRESS, "sent" },
-		{ ICE_WAITING, ICE_SUCCEEDED, "response followed" },
+		{ ICE_WAITING, ICE_SUCCEEDED, "response followed agreed" },
 		{ ICE_WAITING, ICE_PAIR_FAILED, "nomination_failed" },
 		{ ICE_IN_PROGRESS, ICE_SUCCEEDED, "response" },
 		{ ICE_IN_PROGRESS, ICE_PAIR_FAILED,
@@ -171,7 +171,8 @@ static bool may_step(uint8_t from, uint8_t to, const char *why)
 		{ ICE_PAIR_FAILED, ICE_WAITING, "trigger" },
 		{ ICE_PAIR_FAILED, ICE_SUCCEEDED, "response" }, /* a late answer */
 		{ ICE_SUCCEEDED, ICE_PAIR_FAILED, "nomination_failed" },
-		{ ICE_FROZEN, ICE_SUCCEEDED, "response followed" }, /* a valid pair of its own */
+		{ ICE_FROZEN, ICE_SUCCEEDED,
+		  "response followed agreed" }, /* a valid pair of its own */
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
