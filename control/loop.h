@@ -56,6 +56,7 @@ struct control {
 		bool asked;
 		uint64_t session;
 	} listen;
+	uint64_t events_lost; /* of sessions, told so far */
 
 	bool draining;
 	enum loop_stop stop;

@@ -5,6 +5,7 @@
 #include "control/counts.h"
 #include "control/ctl/events.h"
 #include "control/ctl/socket.h"
+#include "control/session/stats.h"
 #include "log.h"
 
 enum { PATIENCE_S = 30, FOLLOW_MS = 2000, TA_MS = 50 };
@@ -161,10 +162,32 @@ static void say_candidates(struct control *c, const struct session_event *of)
 	free(l);
 }
 
+/* The oldest were dropped: before those that are still there it is told how many. */
+static void say_lost(struct control *c)
+{
+	const struct session_stat_name *names;
+	const uint64_t *values;
+
+	session_stats(c->sessions, &names, &values);
+	const uint64_t n = values[SESSION_STAT_EVENTS_DROPPED] - c->events_lost;
+
+	if (n == 0)
+		return;
+	c->events_lost += n;
+	log_warning("session", "events-lost", "count=%llu", (unsigned long long)n);
+	if (!c->ctl)
+		return;
+	json_t *const said = events_lost(n);
+
+	ctl_socket_tell(c->ctl, 0, said);
+	json_decref(said);
+}
+
 void world_tell(struct control *c)
 {
 	struct session_event e;
 
+	say_lost(c);
 	while (session_next_event(c->sessions, &e)) {
 		write_log(&e);
 		if (!c->ctl || !ctl_socket_listeners(c->ctl))

@@ -94,6 +94,17 @@ static void put_reason(json_t *to, enum ice_reason why)
 	json_object_set_new(to, "text", json_string(ice_reason_text(why)));
 }
 
+static json_t *notification(json_t *params)
+{
+	return json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", "session.event", "params",
+	                 params);
+}
+
+json_t *events_lost(uint64_t n)
+{
+	return notification(json_pack("{s:s, s:I}", "event", "lost", "count", (json_int_t)n));
+}
+
 json_t *events_json(const struct session_event *e)
 {
 	json_t *const p =
@@ -119,8 +130,7 @@ json_t *events_json(const struct session_event *e)
 		                    amount(e->counts.from_packets, e->counts.from_octets));
 		break;
 	}
-	return json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", "session.event", "params",
-	                 p);
+	return notification(p);
 }
 
 json_t *events_session(const struct session_info *s)

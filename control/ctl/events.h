@@ -16,6 +16,8 @@ const char *events_reason(enum ice_reason why);
 
 /* The notification {"jsonrpc":"2.0","method":"session.event","params":{...}}. */
 json_t *events_json(const struct session_event *e);
+/* The one that says so many were lost, {"event":"lost","count":n}. */
+json_t *events_lost(uint64_t n);
 
 json_t *events_session(const struct session_info *s);
 /* `secrets`: with the password and whole descriptions to hand on. */

@@ -116,7 +116,8 @@ void ctl_socket_tell(struct ctl_socket *s, uint64_t session, const json_t *said)
 	char *const line = json_dumps(said, JSON_COMPACT);
 
 	for (struct client *cl = s->clients; line && cl; cl = cl->next) {
-		if (!cl->listens || cl->closing || (cl->session && cl->session != session))
+		if (!cl->listens || cl->closing ||
+		    (session && cl->session && cl->session != session))
 			continue;
 		if (evbuffer_get_length(bufferevent_get_output(cl->bev)) > CTL_UNREAD_MAX) {
 			s->control->stats.count[CONTROL_CTL_SLOW]++;

@@ -34,8 +34,8 @@ void ctl_socket_free(struct ctl_socket *s);
 /* How many clients asked for events. */
 unsigned ctl_socket_listeners(const struct ctl_socket *s);
 /*
- * One line to each client that listens to this session. Who does not read is let go when
- * CTL_UNREAD_MAX octets wait.
+ * One line to each client that listens to this session; 0: to each that listens at all. Who does
+ * not read is let go when CTL_UNREAD_MAX octets wait.
  */
 void ctl_socket_tell(struct ctl_socket *s, uint64_t session, const json_t *said);
 

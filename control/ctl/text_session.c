@@ -88,6 +88,10 @@ void text_event(FILE *out, const json_t *e)
 
 	localtime_r(&wall, &tm);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	if (json_object_get(e, "count")) {
+		fprintf(out, "%s %lld events were lost\n", clock, number_at(e, "count"));
+		return;
+	}
 	fprintf(out, "%s session %lld", clock, number_at(e, "session"));
 	if (json_object_get(e, "leg"))
 		fprintf(out, " leg %lld", number_at(e, "leg"));

@@ -152,6 +152,11 @@ static void lost_consent(void)
 	expect(events_json(&e), wanted, "consent lost");
 }
 
+static void lost_events(void)
+{
+	expect(events_lost(5000000000), TOLD("\"event\":\"lost\",\"count\":5000000000"), "lost");
+}
+
 static void rows(void)
 {
 	const struct session_info s = { .id = 4, .name = "call-17 é", .n_legs = 2, .age_s = 90 };
@@ -319,6 +324,7 @@ int main(void)
 		{ "states", states },
 		{ "reasons", reasons },
 		{ "ICE-194: lost consent", lost_consent },
+		{ "lost events", lost_events },
 		{ "rows of the list", rows },
 		{ "legs", legs },
 		{ "directions", directions },

@@ -446,6 +446,41 @@ static void test_idle(void)
 	end();
 }
 
+/* More at once than are kept: every listener learns how many it did not hear, then hears the rest.
+ */
+static void test_lost(void)
+{
+	begin();
+	const json_int_t id = create();
+	struct listener all = listen_to("{}"), other = listen_to("{\"session\":77}");
+
+	for (unsigned i = 0; i < 5000; i++) {
+		CHECK(session_restart(rig.c->sessions, (uint64_t)id, 1, loop_now_ms()) ==
+		              SESSION_OK,
+		      "restarted");
+		while (stub_waiting(rig.turn))
+			turn_pop_action(rig.turn);
+	}
+	loop_pump(rig.c);
+	json_t *const first = next(&all), *const same = next(&other);
+	const json_t *const p = json_object_get(first, "params");
+	const char *const event = json_string_value(json_object_get(p, "event"));
+
+	CHECK(event && strcmp(event, "lost") == 0, "told first");
+	CHECK(json_integer_value(json_object_get(p, "count")) > 0, "how many");
+	CHECK(json_equal(first, same), "whatever is listened to");
+	CHECK(hear(&all, "state") == id, "then those that were kept");
+	count_lines(&all);
+	CHECK(count_lines(&other) == 0, "of that session only");
+	loop_pump(rig.c);
+	CHECK(count_lines(&all) + count_lines(&other) == 0, "once");
+	json_decref(first);
+	json_decref(same);
+	hang_up(&all);
+	hang_up(&other);
+	end();
+}
+
 /* Listeners take places as others do, and give them back. */
 static void test_crowd(void)
 {
@@ -484,6 +519,7 @@ int main(void)
 		{ "a slow listener", test_slow },
 		{ "listeners that take nothing", test_stuck },
 		{ "a silent day", test_idle },
+		{ "more than is kept", test_lost },
 		{ "as many as there is room for", test_crowd },
 		CU_TEST_INFO_NULL,
 	};

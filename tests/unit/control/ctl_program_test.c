@@ -255,18 +255,21 @@ static void test_not_utf8(void)
 
 /* --- events --- */
 
-static const char some_events[] = RESULT("{\"listening\":true}") EVENT(
-	"\"event\":\"created\",\"session\":1")
+/* clang-format off */
+static const char some_events[] =
+	RESULT("{\"listening\":true}")
+	EVENT("\"event\":\"created\",\"session\":1")
 	EVENT("\"event\":\"candidate\",\"session\":1,\"leg\":2,\"candidate\":\"candidate:1 1 UDP 7 "
               "198.18.0.1 5 typ host\"")
-		EVENT("\"event\":\"state\",\"session\":1,\"leg\":2,\"state\":\"failed\",\"reason\":"
-                      "\"no-answer\",\"text\":\"no check was answered\"")
-			EVENT("\"event\":\"selected\",\"session\":1,\"leg\":2,\"pair\":{\"local\":"
-                              "\"198.18.0.1:5\",\"local_type\":\"host\",\"remote\":"
-                              "\"[fd00:18::2]:6\",\"remote_type\":\"prflx\",\"rtt_ms\":3}")
-				EVENT("\"event\":\"ended\",\"session\":1,\"to_peers\":{\"packets\":"
-                                      "1,\"octets\":2},\"from_peers\":{\"packets\":3,\"octets\":"
-                                      "4}");
+	EVENT("\"event\":\"state\",\"session\":1,\"leg\":2,\"state\":\"failed\",\"reason\":"
+              "\"no-answer\",\"text\":\"no check was answered\"")
+	EVENT("\"event\":\"selected\",\"session\":1,\"leg\":2,\"pair\":{\"local\":"
+              "\"198.18.0.1:5\",\"local_type\":\"host\",\"remote\":\"[fd00:18::2]:6\","
+              "\"remote_type\":\"prflx\",\"rtt_ms\":3}")
+	EVENT("\"event\":\"ended\",\"session\":1,\"to_peers\":{\"packets\":1,\"octets\":2},"
+              "\"from_peers\":{\"packets\":3,\"octets\":4}")
+	EVENT("\"event\":\"lost\",\"count\":17");
+/* clang-format on */
 
 /* Lines without "HH:MM:SS ". */
 static void test_events_for_people(void)
@@ -277,6 +280,7 @@ static void test_events_for_people(void)
 		"session 1 leg 2 state failed: no check was answered",
 		"session 1 leg 2 selected host 198.18.0.1:5 to prflx [fd00:18::2]:6",
 		"session 1 ended",
+		"17 events were lost",
 	};
 	struct outcome *const o = run(WORDS("session", "events"), "", some_events);
 	char *rest = o->out, *line;
@@ -306,11 +310,13 @@ static void test_events_for_programs(void)
 		json_t *const one = json_loads(line, 0, NULL);
 
 		CHECK(json_string_value(json_object_get(one, "event")) != NULL, line);
-		CHECK(json_integer_value(json_object_get(one, "session")) == 1, line);
+		CHECK(json_integer_value(json_object_get(one, n < 5 ? "session" : "count")) ==
+		              (n < 5 ? 1 : 17),
+		      line);
 		json_decref(one);
 		n++;
 	}
-	CHECK(n == 5, "one line each");
+	CHECK(n == 6, "one line each");
 	release(o);
 }
 
