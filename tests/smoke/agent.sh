@@ -27,6 +27,12 @@ case " $KINDS " in
 	lab_space bsame
 	nat_quiet bsame
 	nat_inside bsame nacone "$lan.0.3" "$lan.0.1"
+	# Two more such pairs that may not meet inside: one NAT turns round what is sent to itself, one
+	# does not.
+	nat_side ahairpin hairpin
+	nat_beside bhairpin ahairpin
+	nat_side aalone cone
+	nat_beside balone aalone
 	;;
 esac
 
@@ -106,9 +112,19 @@ for a in $KINDS; do
 	done
 done
 [ -z "$same" ] || {
-	pair cone same
-	lab_wait 60 test -e "$LAB_DIR/cone-same/offer.json" -a -e "$LAB_DIR/cone-same/answer.json"
-	lab_check "both behind one NAT: host" good "$LAB_DIR/cone-same" host
+	apart() {
+		lab_in acone ping -c 1 -W 2 "$lan.0.3" && ! lab_in aalone ping -c 1 -W 1 "$nat_lan.0.3"
+	}
+	pair cone same &
+	pair hairpin hairpin &
+	pair alone alone &
+	for case in "cone-same host, meeting inside" "hairpin-hairpin reflexive, kept apart inside, hairpin" \
+		"alone-alone relay, kept apart inside, no hairpin"; do
+		where=${case%% *} wanted=${case#* }
+		lab_wait 30 test -e "$LAB_DIR/$where/offer.json" -a -e "$LAB_DIR/$where/answer.json"
+		lab_check "both behind one NAT${wanted#*,}: ${wanted%%,*}" good "$LAB_DIR/$where" "${wanted%%,*}"
+	done
+	lab_check "hosts kept apart do not meet" apart
 }
 for a in $KINDS; do
 	for b in $KINDS; do

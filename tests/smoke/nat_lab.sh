@@ -3,11 +3,13 @@
 #   nat_begin              the Internet: a bridge in a namespace; 198.18.0.0/16 and fd00:18::/64
 #   nat_side NAME KIND     a host in namespace NAME, behind what KIND says
 #   nat_public NAME N      a host on the Internet itself: 198.18.0.N, fd00:18::N
+#   nat_beside NAME OTHER  a host behind OTHER's NAT, which lets its hosts not speak to each other inside
 #   nat_rebind NAME        its NAT forgets every mapping and takes other ports
 #
 # kind        mapping   filtering
 # public      none      none
 # cone        endpoint  endpoint        full cone
+# hairpin     endpoint  endpoint        full cone that turns packets to its own outside round
 # address     endpoint  address
 # port        endpoint  address, port
 # symmetric   address, port both, ports at random
@@ -67,7 +69,7 @@ nat_inside() { # SPACE ROUTER ADDRESS GATEWAY [DEVICE]: a host, or an inner rout
 	lab_in "$1" ip route add default via "$4"
 }
 
-nat_rules() { # ROUTER OUTSIDE MAPPING FILTERING BLOCKED
+nat_rules() { # ROUTER OUTSIDE MAPPING FILTERING BLOCKED HAIRPIN
 	table=$(seq 0 999 | awk -v b="$NAT_BASE" '{ printf "%s%d : %d", s, $1, b + $1; s = ", " }')
 	learn= in= out=
 	new="oifname wan0 udp sport >= 0 snat ip to $2 : numgen inc mod 1000 map { $table }"
@@ -93,6 +95,12 @@ oifname wan0 meta l4proto udp ct direction original update @open_to { udp sport 
 	block=
 	[ -z "$5" ] || block="iifname lan0 meta l4proto udp ip daddr != $NAT_RELAY drop
 iifname lan0 udp dport != 3478 drop"
+	turn= turned= round=
+	[ -z "${6:-}" ] || {
+		turn="iifname lan0 ip daddr $2 meta l4proto udp dnat ip to udp dport map @open"
+		turned="oifname lan0 meta l4proto udp ct status dnat snat ip to $2 : ip saddr . udp sport map @mapped"
+		round="iifname lan0 oifname lan0 ct status dnat accept"
+	}
 	lab_in "$1" nft -f - <<N
 table ip nat
 delete table ip nat
@@ -101,8 +109,10 @@ table ip nat {
 	map open { typeof udp dport : ip daddr . udp dport; flags dynamic,timeout; timeout 120s; size 65535; }
 	map open_to { typeof udp dport . ip saddr : ip daddr . udp dport; flags dynamic,timeout; timeout 120s; size 65535; }
 	chain inward { type nat hook prerouting priority dstnat; $in
+$turn
 	}
-	chain outward { type nat hook postrouting priority srcnat; $out
+	chain outward { type nat hook postrouting priority srcnat; $turned
+$out
 $new
 oifname wan0 snat ip to $2
 	}
@@ -115,17 +125,18 @@ iifname wan0 meta l4proto udp ct state new drop
 iifname lan0 oifname wan0 accept
 iifname wan0 oifname lan0 ct state established,related accept
 iifname wan0 oifname lan0 ct status dnat accept
+$round
 	}
 }
 N
 }
 
-nat_router_of() { # NAME MAPPING FILTERING BLOCKED
+nat_router_of() { # NAME MAPPING FILTERING BLOCKED HAIRPIN
 	nat_router "n$1"
 	nat_plug "n$1" wan0
 	lab_in "n$1" ip addr add "198.18.$NAT_N.1/16" dev wan0
 	lab_in "n$1" ip addr add "10.$NAT_N.0.1/24" dev lan0
-	nat_rules "n$1" "198.18.$NAT_N.1" "$2" "$3" "$4"
+	nat_rules "n$1" "198.18.$NAT_N.1" "$2" "$3" "$4" "${5:-}"
 }
 
 nat_side() {
@@ -135,6 +146,7 @@ nat_side() {
 	public) nat_public "$1" "$NAT_N" four ;;
 	six) nat_public "$1" "$NAT_N" six ;;
 	cone) nat_router_of "$1" endpoint endpoint "" ;;
+	hairpin) nat_router_of "$1" endpoint endpoint "" yes ;;
 	address) nat_router_of "$1" endpoint address "" ;;
 	port | broken6) nat_router_of "$1" endpoint port "" ;;
 	symmetric) nat_router_of "$1" port port "" ;;
@@ -163,6 +175,17 @@ nat_side() {
 		lab_in "$1" ip -6 route add default dev eth0
 	}
 	eval "NAT_BASE_$1=$NAT_BASE NAT_AT_$1=198.18.$NAT_N.1"
+}
+
+nat_beside() {
+	eval "nat_lan=10.\${NAT_AT_$2#198.18.}"
+	nat_lan=${nat_lan%.1}
+	lab_space "$1"
+	nat_quiet "$1"
+	nat_inside "$1" "n$2" "$nat_lan.0.3" "$nat_lan.0.1"
+	for nat_port in "$1" "$2"; do
+		ip -n "$LAB-n$2" link set "l-$nat_port" type bridge_slave isolated on
+	done
 }
 
 # The router of an endpoint-independent side is loaded anew, with other ports.
