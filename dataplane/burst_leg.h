@@ -11,15 +11,10 @@
 
 enum { LEG_CLONE_FROM = 256 /* octets of payload */ };
 
-/* Something can be sent to the leg's peer. */
-static inline bool leg_open(const struct burst *b, const struct row *to)
+/* There is a peer to send to, if it consents. */
+static inline bool leg_has_peer(const struct row *to)
 {
-	if (!to || !(to->flags & ROW_FLAG_LEG) || to->key.port == 0)
-		return false;
-	if (__builtin_expect(!burst_expired(b, to), 1))
-		return true;
-	stat_add(b->w->stats, STAT_LEG_NO_CONSENT, 1);
-	return false;
+	return to && to->flags & ROW_FLAG_LEG && to->key.port != 0;
 }
 
 #define LEG_PASS(io, in6, out6)                                                                 \
@@ -58,13 +53,16 @@ static inline void leg_pass(struct burst *b, struct item *it, struct row *to, st
 
 /* --- to several --- */
 
-/* As rewrite() will find: whole, to the next hop of that leg, with life left. */
+/* As rewrite() will find: whole, to the next hop of that leg, with life left. What turns round
+ * inside has none. */
 static inline bool leg_fits(const struct burst *b, const struct item *it, const struct row *to)
 {
 	const uint8_t *const ip = rte_pktmbuf_mtod_offset(it->m, const uint8_t *, REWRITE_ETH);
 	const bool in6 = it->p.family == 6, out6 = to->flags & ROW_FLAG_PEER6;
 	uint32_t limit = b->adjacency[to->adjacency].mtu;
 
+	if (to->flags & ROW_FLAG_TURNED)
+		return false;
 	if (!in6 && out6 && limit > b->w->dp->cfg->fragment_mtu && !(ip[6] & REWRITE_DF))
 		limit = b->w->dp->cfg->fragment_mtu;
 	return rewrite_ip_len(out6) + REWRITE_UDP + it->p.data_len <= limit &&
@@ -109,26 +107,37 @@ static bool leg_copy(const struct burst *b, const struct item *it, const struct 
 	return true;
 }
 
+/* The long way, where it is counted, too. */
+static COLD void leg_slow(struct burst *b, struct item *it, struct tally *t)
+{
+	flush(b, t);
+	relay_slow(b->w, b->port, it->m);
+}
+
 static COLD void leg_fan(struct burst *b, struct item *it, struct tally *t)
 {
 	const struct flow_leg *const l = flow_leg_of(b->flows, it->r);
 	struct row *to[LEG_TO_MAX];
-	unsigned n = 0;
+	unsigned n = 0, ended = 0;
 	bool fits = true;
 
 	for (unsigned i = 0; i < l->c.n_to; i++) {
 		to[n] = flow_leg_at(b->flows, l->to[i].relay, rewrite_be(l->to[i].port));
-		if (!leg_open(b, to[n]))
+		if (!leg_has_peer(to[n]))
 			continue;
+		if (burst_expired(b, to[n])) {
+			ended++;
+			continue;
+		}
 		fits = fits && leg_fits(b, it, to[n]);
 		n++;
 	}
+	if (!fits)
+		return leg_slow(b, it, t);
+	flow_leg_count(flow_row_leg(it->r), b->worker, it->p.data_len);
+	stat_add(b->w->stats, STAT_LEG_NO_CONSENT, ended);
 	if (n == 0)
 		return worker_drop(b->w, it->m, STAT_LEG_NOT_CONNECTED);
-	if (!fits) {
-		flush(b, t);
-		return relay_slow(b->w, b->port, it->m);
-	}
 	for (unsigned i = 0; i + 1 < n; i++) {
 		struct rte_mbuf *tail;
 		struct item copy;
@@ -166,11 +175,17 @@ static inline void leg_frame(struct burst *b, struct item *it, struct tally *t)
 	if (__builtin_expect(!leg_from_peer(it->r, &it->p.key), 0) &&
 	    !flow_leg_source(flow_leg_of(b->flows, it->r), it->p.key.ip, it->p.key.port))
 		return worker_drop(b->w, it->m, STAT_LEG_UNKNOWN_SOURCE);
-	flow_leg_count(l, b->worker, it->p.data_len);
 	if (!l->next_port)
 		return leg_fan(b, it, t);
-	if (!leg_open(b, it->r2))
+	const bool peer = leg_has_peer(it->r2), open = peer && !burst_expired(b, it->r2);
+
+	if (__builtin_expect(open && !leg_fits(b, it, it->r2), 0))
+		return leg_slow(b, it, t);
+	flow_leg_count(l, b->worker, it->p.data_len);
+	if (__builtin_expect(!open, 0)) {
+		stat_add(b->w->stats, STAT_LEG_NO_CONSENT, peer);
 		return worker_drop(b->w, it->m, STAT_LEG_NOT_CONNECTED);
+	}
 	leg_pass(b, it, it->r2, NULL, STAT_LEG_TO_LEG, t);
 }
 

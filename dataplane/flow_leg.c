@@ -72,7 +72,8 @@ enum flow_result flow_leg_set(struct flow_table *t, const struct cmd_leg *c,
 	*fresh = false;
 	if (old != ROW_NONE && !(flow_at(t, old)->flags & ROW_FLAG_LEG))
 		return FLOW_UNKNOWN;
-	if (old != ROW_NONE && same(flow_leg_of(t, flow_at(t, old)), c, to)) {
+	if (old != ROW_NONE && !(flow_at(t, old)->flags & ROW_FLAG_TURNED) == !turned &&
+	    same(flow_leg_of(t, flow_at(t, old)), c, to)) {
 		*row = old;
 		return refresh(t, old, c, adjacency);
 	}

@@ -72,8 +72,10 @@ void hairpin(struct worker *w, const struct port *port, struct rte_mbuf *m, cons
 		return worker_drop(w, m, STAT_PEER_DENIED);
 	const uint32_t row = flow_by_port(t, id, peer_port);
 
-	if (row == ROW_NONE || flow_row(t, row)->flags & ROW_FLAG_LEG)
+	if (row == ROW_NONE)
 		return worker_drop(w, m, STAT_RELAY_NO_ALLOCATION);
+	if (flow_row(t, row)->flags & ROW_FLAG_LEG)
+		return relay_slow(w, port, m);
 	/* The receiver knows the sender by its advertised address, or by its real one. */
 	int channel = accepts(w, row, &relay->advertise, sender->relayed_port);
 

@@ -6,36 +6,33 @@
 #include "dataplane/limit.h"
 #include "dataplane/punt.h"
 #include "dataplane/reply.h"
-#include "wire/check.h"
 
 /* One STUN message being looked at. */
 struct message {
 	struct worker *w;
 	const struct port *port;
-	struct rte_mbuf *m;
-	const struct parsed *p;
 	struct row *row;
 	const struct flow_leg *leg;
+	const struct leg_message *it;
 	struct stun_msg msg;
-	struct endpoint from;
+	uint8_t *answer;
+	size_t *answer_len;
 };
 
 static enum stat_id punt(const struct message *x)
 {
-	const uint8_t *const ip = rte_pktmbuf_mtod_offset(x->m, const uint8_t *, RTE_ETHER_HDR_LEN);
-	const struct punt head = {
+	struct punt head = {
 		.local_kind = LOCAL_RELAY,
-		.ecn_dscp = x->p->family == 4 ? ip[1] : (uint8_t)(be16_load(ip) >> 4),
-		.local = x->p->local,
+		.ecn_dscp = x->it->tos,
+		.local = x->row->relay,
 		.local_port = ntohs(x->row->relayed_port),
-		.remote_port = x->from.port,
+		.remote_port = x->it->from.port,
 	};
-	struct punt full = head;
 
-	if (!limit_punt(x->w->limit, &x->from.addr, x->w->now_ns))
+	if (!limit_punt(x->w->limit, &x->it->from.addr, x->w->now_ns))
 		return STAT_LIMIT_PUNT;
-	memcpy(full.remote_ip, x->from.addr.ip, 16);
-	return punt_message(x->w, x->port, PUNT_ICE, &full, x->msg.octets,
+	memcpy(head.remote_ip, x->it->from.addr.ip, 16);
+	return punt_message(x->w, x->port, PUNT_ICE, &head, x->msg.octets,
 	                    (uint32_t)stun_len(&x->msg));
 }
 
@@ -65,12 +62,12 @@ static bool needs_decision(const struct message *x, const struct check *c, bool 
 		return true;
 	if (peer)
 		return false;
-	return c->use_candidate || !flow_leg_source(x->leg, x->p->key.ip, x->p->key.port);
+	return c->use_candidate ||
+	       !flow_leg_source(x->leg, x->it->from.addr.ip, htons(x->it->from.port));
 }
 
 static enum stat_id request(const struct message *x)
 {
-	uint8_t body[CHECK_ANSWER_MAX];
 	struct check c;
 
 	if (!check_read(&x->msg, &c))
@@ -80,52 +77,66 @@ static enum stat_id request(const struct message *x)
 
 	if (!c.verified)
 		return STAT_LEG_UNAUTHENTICATED;
-	const bool peer = flow_leg_is_peer(x->row, x->p->key.ip, x->p->key.port);
+	const struct endpoint *const from = &x->it->from;
+	const bool peer = flow_leg_is_peer(x->row, from->addr.ip, htons(from->port));
 
 	if (refused || needs_decision(x, &c, peer))
 		return punt(x);
 	if (peer)
 		flow_leg_heard(flow_row_leg(x->row), x->leg->c.patience_s, x->w->now_s);
-	const size_t len = check_answer(x->msg.txid, &x->from, key, body);
-
-	if (!reply_in_place(x->w, x->port, x->m, x->p, body, (uint32_t)len))
-		return STAT_NO_MBUF;
-	stat_add(x->w->stats, STAT_LEG_CHECK, 1);
-	return STAT_COUNT;
+	*x->answer_len = check_answer(x->msg.txid, from, key, x->answer);
+	return STAT_LEG_CHECK;
 }
 
-static enum stat_id judge(struct message *x)
+enum stat_id leg_decide(struct worker *w, const struct port *port, struct row *leg,
+                        const struct leg_message *it, uint8_t answer[CHECK_ANSWER_MAX],
+                        size_t *answer_len)
 {
-	const uint8_t *const data = rte_pktmbuf_mtod_offset(x->m, const uint8_t *, x->p->data_at);
+	struct message x = {
+		.w = w,
+		.port = port,
+		.row = leg,
+		.leg = flow_leg_of(w->dp->flows, leg),
+		.it = it,
+		.answer = answer,
+		.answer_len = answer_len,
+	};
 
-	if (!stun_open(data, x->p->data_len, &x->msg))
+	if (!stun_open(it->data, it->len, &x.msg))
 		return STAT_STUN_MALFORMED;
-	if (!reply_sum_right(x->port, x->m, x->p))
-		return STAT_UDP_CHECKSUM;
-	if (stun_method(x->msg.type) != STUN_BINDING)
+	if (stun_method(x.msg.type) != STUN_BINDING)
 		return STAT_STUN_METHOD;
-	memcpy(x->from.addr.ip, x->p->key.ip, 16);
-	x->from.port = ntohs(x->p->key.port);
-	switch (stun_class(x->msg.type)) {
-	case STUN_REQUEST: return request(x);
+	switch (stun_class(x.msg.type)) {
+	case STUN_REQUEST: return request(&x);
 	case STUN_INDICATION: return STAT_LEG_KEEPALIVE;
-	default: return x->leg->c.flags & LEG_LITE ? STAT_LEG_RESPONSE : punt(x);
+	default: return x.leg->c.flags & LEG_LITE ? STAT_LEG_RESPONSE : punt(&x);
 	}
 }
 
 void leg_stun(struct worker *w, const struct port *port, struct rte_mbuf *m, const struct parsed *p,
               struct row *leg)
 {
-	struct message x = {
-		.w = w,
-		.port = port,
-		.m = m,
-		.p = p,
-		.row = leg,
-		.leg = flow_leg_of(w->dp->flows, leg),
+	const uint8_t *const ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, RTE_ETHER_HDR_LEN);
+	struct leg_message it = {
+		.data = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->data_at),
+		.len = p->data_len,
+		.from.port = ntohs(p->key.port),
+		.tos = p->family == 4 ? ip[1] : (uint8_t)(be16_load(ip) >> 4),
 	};
-	const enum stat_id why = judge(&x);
+	uint8_t answer[CHECK_ANSWER_MAX];
+	size_t len;
 
-	if (why != STAT_COUNT)
-		worker_drop(w, m, why);
+	memcpy(it.from.addr.ip, p->key.ip, 16);
+	enum stat_id outcome = reply_sum_right(port, m, p)
+	                               ? leg_decide(w, port, leg, &it, answer, &len)
+	                               : STAT_UDP_CHECKSUM;
+
+	if (outcome == STAT_LEG_CHECK) {
+		if (reply_in_place(w, port, m, p, answer, (uint32_t)len)) {
+			stat_add(w->stats, outcome, 1);
+			return;
+		}
+		outcome = STAT_NO_MBUF;
+	}
+	worker_drop(w, m, outcome);
 }

@@ -10,6 +10,7 @@
 #include "dataplane/datagram.h"
 #include "dataplane/flow_leg.h"
 #include "dataplane/punt.h"
+#include "dataplane/slow.h"
 #include "log.h"
 #include "wire/turn.h"
 
@@ -215,14 +216,17 @@ static bool leg_right(const struct service *s, const struct cmd_leg *c, uint32_t
 	return true;
 }
 
-static bool leg_allowed(const struct service *s, const struct cmd_leg *c)
+/* As of channels: of our own addresses only relayed ones are peers. */
+static bool leg_allowed(const struct service *s, const struct cmd_leg *c, bool *turned)
 {
 	const struct local_relay *const r = &s->dp->local->relay[c->relay];
 	struct addr peer;
 
 	memcpy(peer.ip, c->peer_ip, 16);
+	*turned = c->peer_port != 0 &&
+	          local_relay_at(s->dp->local, &peer, c->peer_port) != LOCAL_NONE;
 	return r->live && c->port >= r->port_min && c->port <= r->port_max &&
-	       (c->peer_port == 0 ||
+	       (c->peer_port == 0 || *turned ||
 	        (!own(s, &peer) && policy_check(&s->policy, &peer) == POLICY_OK));
 }
 
@@ -234,7 +238,7 @@ static enum verdict leg_set(struct service *s, const struct cmd_leg *c, uint32_t
 	struct punt_row ev = { .tag = c->tag, .row = ROW_NONE, .status = ROW_REFUSED };
 	enum flow_result result = FLOW_UNKNOWN;
 	uint16_t adjacency = ADJACENCY_NONE;
-	bool fresh = false;
+	bool fresh = false, turned;
 	struct addr peer;
 
 	if (!leg_right(s, c, octets))
@@ -242,12 +246,12 @@ static enum verdict leg_set(struct service *s, const struct cmd_leg *c, uint32_t
 	memcpy(peer.ip, c->peer_ip, 16);
 	const bool had = flow_leg_at(s->dp->flows, c->relay, htons(c->port)) != NULL;
 
-	if (leg_allowed(s, c)) {
-		if (c->peer_port != 0)
+	if (leg_allowed(s, c, &turned)) {
+		if (c->peer_port != 0 && !turned)
 			adjacency = route_adjacency(s->route, &peer);
 		result = flow_leg_set(s->dp->flows, c,
 		                      (const struct cmd_leg_to *)(const void *)(c + 1), adjacency,
-		                      false, &ev.row, &fresh);
+		                      turned, &ev.row, &fresh);
 	}
 	if (result != FLOW_OK && adjacency != ADJACENCY_NONE)
 		route_release(s->route, adjacency);
@@ -345,7 +349,9 @@ static enum verdict transmit(struct service *s, const struct cmd_transmit *c, ui
 		return INVALID;
 	memcpy(d.dst.addr.ip, c->dest_ip, 16);
 	d.dst.port = c->dest_port;
-	if (!unicast(&d.dst.addr) || own(s, &d.dst.addr) ||
+	const bool inside = own(s, &d.dst.addr);
+
+	if (!unicast(&d.dst.addr) || (inside && c->source_kind != LOCAL_RELAY) ||
 	    addr_family(&d.dst.addr) != addr_family(&d.src.addr) ||
 	    (c->cookie && !punt_cookie_read(s->dp, c->cookie, &cookie)))
 		return INVALID;
@@ -354,6 +360,13 @@ static enum verdict transmit(struct service *s, const struct cmd_transmit *c, ui
 	d.tos = (uint8_t)(c->dscp << 2);
 	d.data = (const uint8_t *)(c + 1);
 	d.data_len = c->octets;
+	if (inside) {
+		const enum stat_id drop = slow_transmit(&s->self, s->dp->ports, c->source,
+		                                        c->source_port, &d, worker_send);
+
+		stat_add(s->self.stats, drop == STAT_COUNT ? STAT_TRANSMITTED : drop, 1);
+		return DONE;
+	}
 	const uint16_t adjacency = route_adjacency(s->route, &d.dst.addr);
 
 	if (adjacency == ADJACENCY_NONE) {

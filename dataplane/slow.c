@@ -4,48 +4,18 @@
 #include <netinet/in.h>
 #include <rte_ether.h>
 
-#include "dataplane/adjacency.h"
 #include "dataplane/answer.h"
-#include "dataplane/classify.h"
-#include "dataplane/flow_table.h"
 #include "dataplane/icmp.h"
-#include "dataplane/leg.h"
 #include "dataplane/service.h"
+#include "dataplane/slow_parts.h"
 #include "dataplane/slow_plain.h"
 #include "wire/attr.h"
 #include "wire/checksum.h"
 #include "wire/stun_build.h"
 
 enum {
-	HEAD_MAX = 64,      /* ChannelData header, or a Data indication up to its data */
 	DATA_OVERHEAD = 48, /* TURN-144: what a Data indication adds at most */
 	DF4_UP_TO = 1260,   /* TURN-142 */
-};
-
-/* One datagram on its way. */
-struct passage {
-	struct worker *w;
-	const struct port *port;
-	slow_send *send;
-	const uint8_t *frame; /* as classified: no options, no extension headers */
-	uint32_t len;
-	bool fragmented; /* it came in fragments */
-	struct parsed p;
-
-	/* Of the packet that came. */
-	struct endpoint src, dst;
-	uint8_t tos, ttl;
-	bool df;
-	bool no_checksum;
-	uint16_t error;
-
-	/* What it carries. */
-	const uint8_t *data;
-	uint32_t data_len;
-	bool dont_fragment; /* asked for by a Send indication */
-	bool to_client;     /* the overhead is still to come */
-	uint8_t head[HEAD_MAX];
-	uint32_t head_len, pad;
 };
 
 /* --- what came --- */
@@ -162,9 +132,8 @@ static bool head_rules(struct passage *x, struct datagram *d, uint16_t mtu)
 	return true;
 }
 
-/* STAT_COUNT: on its way. */
-static enum stat_id pass(struct passage *x, const struct endpoint *src, const struct endpoint *dst,
-                         uint16_t adjacency)
+enum stat_id slow_pass(struct passage *x, const struct endpoint *src, const struct endpoint *dst,
+                       uint16_t adjacency)
 {
 	struct datagram d = {
 		.src = *src,
@@ -199,11 +168,6 @@ static void key_by_peer(struct flow_key *k, const struct addr *ip, uint16_t port
 	flow_peer_key(k, ip->ip, htons(port), row, r->generation, kind);
 }
 
-static bool live(const struct passage *x, const struct row *r)
-{
-	return x->w->now_s < atomic_load_explicit(&r->deadline_s, memory_order_relaxed);
-}
-
 /* The first bound peer, which stands in the allocation's row. */
 static bool inline_peer(const struct row *r, const struct endpoint *peer)
 {
@@ -227,7 +191,7 @@ static uint16_t channel_of(const struct passage *x, uint32_t row, const struct r
 	const uint16_t first = __atomic_load_n(&r->channel, __ATOMIC_ACQUIRE);
 
 	if (first && inline_peer(r, peer)) {
-		*expired = !live(x, r);
+		*expired = !slow_live(x, r);
 		return first;
 	}
 	if (!(r->flags & ROW_FLAG_SPILL))
@@ -239,7 +203,7 @@ static uint16_t channel_of(const struct passage *x, uint32_t row, const struct r
 		return 0;
 	const struct row *b = flow_row(x->w->dp->flows, bound);
 
-	return live(x, b) ? b->channel : 0;
+	return slow_live(x, b) ? b->channel : 0;
 }
 
 static bool permitted(const struct passage *x, uint32_t row, const struct row *r,
@@ -249,7 +213,7 @@ static bool permitted(const struct passage *x, uint32_t row, const struct row *r
 
 	key_by_peer(&k, peer, 0, row, r, FLOW_PERMISSION);
 	*permission = flow_find(x->w->dp->flows, &k);
-	return *permission != ROW_NONE && live(x, flow_row(x->w->dp->flows, *permission));
+	return *permission != ROW_NONE && slow_live(x, flow_row(x->w->dp->flows, *permission));
 }
 
 /* What stands before the data in a Data indication (TURN-093 to TURN-095). */
@@ -267,8 +231,8 @@ static void put_data_head(struct passage *x, const struct endpoint *peer)
 	be16_store(x->head + 2, (uint16_t)(x->head_len - STUN_HDR_LEN + pad4(x->data_len)));
 }
 
-static enum stat_id client_gets(struct passage *x, uint32_t row, const struct endpoint *peer,
-                                enum stat_id *outcome)
+enum stat_id slow_client_gets(struct passage *x, uint32_t row, const struct endpoint *peer,
+                              enum stat_id *outcome)
 {
 	struct flow_table *flows = x->w->dp->flows;
 	struct row *r = flow_row(flows, row);
@@ -282,7 +246,7 @@ static enum stat_id client_gets(struct passage *x, uint32_t row, const struct en
 	if (expired)
 		return STAT_NO_PERMISSION;
 	/* Without an inline peer the deadline is the allocation's own. */
-	if (__atomic_load_n(&r->channel, __ATOMIC_ACQUIRE) == 0 && !live(x, r))
+	if (__atomic_load_n(&r->channel, __ATOMIC_ACQUIRE) == 0 && !slow_live(x, r))
 		return STAT_RELAY_NO_ALLOCATION;
 	if (channel) {
 		channel_put(x->head, ntohs(channel), (uint16_t)octets);
@@ -298,7 +262,7 @@ static enum stat_id client_gets(struct passage *x, uint32_t row, const struct en
 	struct endpoint client = { .port = ntohs(r->key.port) };
 
 	memcpy(client.addr.ip, r->key.ip, 16);
-	const enum stat_id drop = pass(x, &l->at, &client, r->adjacency);
+	const enum stat_id drop = slow_pass(x, &l->at, &client, r->adjacency);
 
 	if (drop == STAT_COUNT)
 		flow_count(flows, row, r, (uint8_t)x->w->index, octets);
@@ -311,73 +275,19 @@ static enum stat_id from_peer(struct passage *x, enum stat_id *outcome)
 
 	if (row == ROW_NONE)
 		return STAT_RELAY_NO_ALLOCATION;
-	return client_gets(x, row, &x->src, outcome);
-}
-
-/* --- between the legs of a session --- */
-
-static bool leg_passes(struct passage *x, struct row *to, enum stat_id *drop)
-{
-	struct flow_table *const flows = x->w->dp->flows;
-	struct endpoint src, peer;
-
-	if (!to || to->key.port == 0)
-		return false;
-	if (!live(x, to)) {
-		stat_add(x->w->stats, STAT_LEG_NO_CONSENT, 1);
-		return false;
-	}
-	src = (struct endpoint){ x->w->dp->local->relay[to->relay].addr, ntohs(to->relayed_port) };
-	peer.port = ntohs(to->key.port);
-	memcpy(peer.addr.ip, to->key.ip, 16);
-	*drop = pass(x, &src, &peer, to->adjacency);
-	if (*drop != STAT_COUNT)
-		return false;
-	flow_count(flows, flow_index(flows, to), to, (uint8_t)x->w->index, x->data_len);
-	return true;
-}
-
-static enum stat_id leg_gets(struct passage *x, struct row *leg, enum stat_id *outcome)
-{
-	const struct flow_table *const flows = x->w->dp->flows;
-	const struct flow_leg *const l = flow_leg_of(flows, leg);
-	enum stat_id drop = STAT_LEG_NOT_CONNECTED;
-	unsigned sent = 0;
-
-	if (!flow_leg_is_peer(leg, x->src.addr.ip, htons(x->src.port)) &&
-	    !flow_leg_source(l, x->src.addr.ip, htons(x->src.port)))
-		return STAT_LEG_UNKNOWN_SOURCE;
-	flow_leg_count(flow_row_leg(leg), (uint8_t)x->w->index, x->data_len);
-	for (unsigned i = 0; i < l->c.n_to; i++)
-		sent += leg_passes(x, flow_leg_at(flows, l->to[i].relay, htons(l->to[i].port)),
-		                   &drop);
-	if (sent == 0)
-		return drop;
-	stat_add(x->w->stats, STAT_LEG_COPY, sent - 1);
-	*outcome = STAT_LEG_TO_LEG;
-	return STAT_COUNT;
+	return slow_client_gets(x, row, &x->src, outcome);
 }
 
 /* --- towards the peer --- */
 
-/* TURN-211 to TURN-213: to the other client as if it had come from our relayed address. */
+/* TURN-211 to TURN-213: to one of ours as if it had come from our relayed address. */
 static enum stat_id turn_round(struct passage *x, const struct row *r, const struct endpoint *peer,
                                enum stat_id *outcome)
 {
-	const struct local_table *local = x->w->dp->local;
-	const uint16_t relay = local_relay_at(local, &peer->addr, peer->port);
-	const struct endpoint sender = { local->relay[r->relay].advertise, ntohs(r->relayed_port) };
+	const struct endpoint sender = { x->w->dp->local->relay[r->relay].advertise,
+		                         ntohs(r->relayed_port) };
 
-	if (relay == LOCAL_NONE)
-		return STAT_PEER_DENIED;
-	const uint32_t row = flow_by_port(x->w->dp->flows, relay, htons(peer->port));
-
-	if (row == ROW_NONE || flow_row(x->w->dp->flows, row)->flags & ROW_FLAG_LEG)
-		return STAT_RELAY_NO_ALLOCATION;
-	const enum stat_id drop = client_gets(x, row, &sender, outcome);
-
-	*outcome = STAT_HAIRPIN;
-	return drop;
+	return slow_turn(x, &sender, peer, outcome);
 }
 
 /* `row` is what counts: the channel's, or the permission's. */
@@ -389,8 +299,9 @@ static enum stat_id peer_gets(struct passage *x, uint32_t row, const struct endp
 	const struct local_relay *relay = &x->w->dp->local->relay[r->relay];
 	const struct endpoint src = { relay->addr, ntohs(r->relayed_port) };
 	const uint32_t octets = x->data_len;
-	const enum stat_id drop = r->flags & ROW_FLAG_TURNED ? turn_round(x, r, peer, outcome)
-	                                                     : pass(x, &src, peer, r->adjacency);
+	const enum stat_id drop = r->flags & ROW_FLAG_TURNED
+	                                  ? turn_round(x, r, peer, outcome)
+	                                  : slow_pass(x, &src, peer, r->adjacency);
 
 	if (drop == STAT_COUNT)
 		flow_count(flows, row, r, (uint8_t)x->w->index, octets);
@@ -406,7 +317,7 @@ static enum stat_id by_channel(struct passage *x, enum stat_id *outcome)
 		return STAT_CD_UNBOUND;
 	const struct row *r = flow_row(x->w->dp->flows, row);
 
-	if (!live(x, r))
+	if (!slow_live(x, r))
 		return STAT_CD_EXPIRED;
 	peer.port = ntohs(r->peer_port);
 	if (r->flags & ROW_FLAG_WIDE)
@@ -541,7 +452,7 @@ static void relay(struct passage *x)
 		ask(x, leg);
 		return;
 	}
-	drop = leg                         ? leg_gets(x, leg, &outcome)
+	drop = leg                         ? slow_leg_gets(x, leg, &outcome)
 	       : x->p.path == PATH_CHANNEL ? by_channel(x, &outcome)
 	       : x->p.path == PATH_SEND    ? by_send(x, &outcome)
 	                                   : from_peer(x, &outcome);
@@ -551,7 +462,12 @@ static void relay(struct passage *x)
 void slow_relay(struct worker *w, const struct port *port, const uint8_t *frame, uint32_t len,
                 slow_send *send)
 {
-	struct passage x = { .w = w, .port = port, .frame = frame, .len = len, .send = send };
+	struct passage x = { .w = w,
+		             .port = port,
+		             .frame = frame,
+		             .len = len,
+		             .left = SLOW_SENDS_MAX,
+		             .send = send };
 
 	relay(&x);
 }
@@ -560,7 +476,13 @@ void slow_reassembled(struct worker *w, const struct port *port, const uint8_t *
                       slow_send *send)
 {
 	struct passage x = {
-		.w = w, .port = port, .frame = frame, .len = len, .fragmented = true, .send = send
+		.w = w,
+		.port = port,
+		.frame = frame,
+		.len = len,
+		.left = SLOW_SENDS_MAX,
+		.fragmented = true,
+		.send = send,
 	};
 
 	relay(&x);

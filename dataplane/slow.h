@@ -32,3 +32,10 @@ void slow_reassembled(struct worker *w, const struct port *port, const uint8_t *
  */
 enum stat_id slow_emit(struct worker *w, const struct datagram *d, uint16_t adjacency,
                        slow_send *send);
+
+/*
+ * What control sends from a relayed address of ours (id, port) to another one, d->dst, turns round
+ * inside. Only payload, destination and TOS of `d` count. STAT_COUNT, or the name of the drop.
+ */
+enum stat_id slow_transmit(struct worker *w, const struct port *port, uint16_t relay,
+                           uint16_t relayed_port, const struct datagram *d, slow_send *send);

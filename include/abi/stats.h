@@ -104,7 +104,7 @@
 	X(FROM_KERNEL, "from_kernel", "frames taken from the exception port")                  \
 	X(CHECKSUM_COMPLETED, "checksum_completed", "frames that came with a partial checksum") \
 	X(LEG_COPY, "leg_copy", "further copies of media that goes to several legs")           \
-	X(LEG_COPY_LOST, "leg_copy_lost", "copies not made: no packet buffer left")            \
+	X(LEG_COPY_LOST, "leg_copy_lost", "copies not made: no packet buffer, or too many of one") \
 	X(LEG_NO_CONSENT, "leg_no_consent", "media not sent to a leg whose consent ran out")   \
 	X(COMMANDS, "commands", "commands applied")                                            \
 	X(CMD_INVALID, "cmd_invalid", "commands refused by a range check")                     \

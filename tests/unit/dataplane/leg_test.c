@@ -5,113 +5,11 @@
 #include <stdio.h>
 
 #include "crypto.h"
-#include "tests/unit/dataplane/bed.h"
+#include "tests/unit/dataplane/leg_bed.h"
 #include "wire/check.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"
 #include "wire/stun_build.h"
-
-#define PWD "a password of enough length"
-
-static const char *const peer[] = { "198.18.1.5:5000", "198.18.1.6:5001", "198.18.1.7:5002",
-	                            "[fd00:18::1:5]:5003" };
-static const char *const at[] = { "198.18.0.1:50000", "198.18.0.1:50001", "198.18.0.1:50002",
-	                          "[fd00:18::1]:50003" };
-enum { A, B, C, SIX, LEGS };
-
-static uint8_t in[BED_FRAME];
-
-/* A leg as control would set it, with its list behind it. */
-struct wanted {
-	struct cmd_leg c;
-	struct cmd_leg_to to[LEG_TO_MAX];
-};
-
-static uint16_t relay_of(unsigned leg)
-{
-	return leg == SIX ? 1 : 0;
-}
-
-static struct wanted leg(unsigned i, bool connected, unsigned n_to, const unsigned *to)
-{
-	static uint64_t tag = UINT64_C(8) << 60;
-	const struct endpoint e = bed_ep(peer[i]);
-	struct wanted w = { .c = { .tag = ++tag,
-		                   .relay = relay_of(i),
-		                   .port = (uint16_t)(50000 + i),
-		                   .flags = LEG_ANSWERS | LEG_LITE,
-		                   .deadline_s = bed.worker[0].now_s + 30 } };
-	struct crypto_hmac_sha1 key;
-
-	if (connected) {
-		memcpy(w.c.peer_ip, e.addr.ip, 16);
-		w.c.peer_port = e.port;
-	}
-	w.c.n_to = (uint8_t)n_to;
-	for (unsigned k = 0; k < n_to; k++)
-		w.to[k] = (struct cmd_leg_to){ relay_of(to[k]), (uint16_t)(50000 + to[k]) };
-	crypto_hmac_sha1_key(&key, PWD, strlen(PWD));
-	memcpy(w.c.key[0].inner, key.inner, sizeof(key.inner));
-	memcpy(w.c.key[0].outer, key.outer, sizeof(key.outer));
-	w.c.key[0].ufrag_len = (uint32_t)snprintf(w.c.key[0].ufrag, LEG_UFRAG_MAX, "leg%u", i);
-	return w;
-}
-
-/* Rows that went, as they were reported. */
-static struct punt_row final[32];
-static unsigned n_final;
-
-/* The status of the last event that is not of these, or -1. */
-static int said(struct punt_row *ev)
-{
-	struct punt_row e;
-	int status, last = -1;
-
-	while ((status = bed_status(&e)) >= 0) {
-		if (status == ROW_DELETED) {
-			final[n_final++ % RTE_DIM(final)] = e;
-			continue;
-		}
-		*ev = e;
-		last = status;
-	}
-	return last;
-}
-
-static int set(const struct wanted *w, struct punt_row *ev)
-{
-	CHECK(bed_command(CMD_LEG, w, (uint32_t)(sizeof(w->c) + w->c.n_to * sizeof(w->to[0]))),
-	      "room");
-	bed_turn();
-	return said(ev);
-}
-
-static uint32_t set_ok(const struct wanted *w)
-{
-	struct punt_row ev;
-
-	CHECK(set(w, &ev) == ROW_OK && ev.tag == w->c.tag && ev.row & ROW_WIDE, "set");
-	return ev.row;
-}
-
-/* A to B and back, both connected. */
-static void begin(struct wanted *a, struct wanted *b)
-{
-	bed_start(NULL);
-	*a = leg(A, true, 1, &(unsigned){ B });
-	*b = leg(B, true, 1, &(unsigned){ A });
-	set_ok(a);
-	set_ok(b);
-	bed_zero();
-}
-
-static void put(const char *from, const char *to, const void *data, uint32_t len)
-{
-	struct rte_mbuf *m = bed_mbuf(in, bed_udp(in, from, to, data, len));
-
-	worker_burst(&bed.worker[0], &bed.port, &m, 1);
-	worker_flush(&bed.worker[0]);
-}
 
 /* What left, in order: n frames from leg to its peer with that payload. */
 static bool came(unsigned n, const unsigned *to, const void *data, uint32_t len)
@@ -123,7 +21,7 @@ static bool came(unsigned n, const unsigned *to, const void *data, uint32_t len)
 	for (unsigned i = 0; i < sent && i < n; i++) {
 		CHECK(rte_pktmbuf_linearize(m[i]) == 0, "one segment");
 		const struct bed_seen s = bed_see(m[i], "media");
-		const struct endpoint src = bed_ep(at[to[i]]), dst = bed_ep(peer[to[i]]);
+		const struct endpoint src = bed_ep(leg_at[to[i]]), dst = bed_ep(leg_peer[to[i]]);
 
 		good = good && endpoint_equal(&s.src, &src) && endpoint_equal(&s.dst, &dst) &&
 		       s.len == len && memcmp(s.data, data, len) == 0;
@@ -143,14 +41,14 @@ static void test_media(void)
 {
 	static const uint8_t rtp[100] = { 0x80, 1, 2, 3 }, dtls[50] = { 22, 0xFE, 0xFD },
 			     empty[1] = { 0 };
-	struct wanted a, b;
+	struct leg_wanted a, b;
 
-	begin(&a, &b);
-	put(peer[A], at[A], rtp, sizeof(rtp));
+	leg_begin(&a, &b);
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(1, &(unsigned){ B }, rtp, sizeof(rtp)), "to b");
-	put(peer[B], at[B], dtls, sizeof(dtls));
+	leg_put(leg_peer[B], leg_at[B], dtls, sizeof(dtls));
 	CHECK(came(1, &(unsigned){ A }, dtls, sizeof(dtls)), "back");
-	put(peer[B], at[B], empty, 0);
+	leg_put(leg_peer[B], leg_at[B], empty, 0);
 	CHECK(came(1, &(unsigned){ A }, empty, 0), "nothing in it");
 	CHECK(bed_count(STAT_LEG_TO_LEG) == 3, "three outcomes");
 	const struct row_leg *const r = row_of(~*flow_port(bed.dp.flows, 0, htons(50000)));
@@ -159,14 +57,14 @@ static void test_media(void)
 	              r->row.counts.octets == 50,
 	      "counted both ways");
 	/* ICE-191: from elsewhere only what had a good check. */
-	put("198.18.1.5:5999", at[A], rtp, sizeof(rtp));
+	leg_put("198.18.1.5:5999", leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(0, NULL, NULL, 0) && bed_count(STAT_LEG_UNKNOWN_SOURCE) == 1, "a stranger");
 	const struct endpoint also = bed_ep("198.18.1.5:5999");
 
 	memcpy(a.c.source[2].ip, also.addr.ip, 16);
 	a.c.source[2].port = also.port;
-	set_ok(&a);
-	put("198.18.1.5:5999", at[A], rtp, sizeof(rtp));
+	leg_set_ok(&a);
+	leg_put("198.18.1.5:5999", leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(1, &(unsigned){ B }, rtp, sizeof(rtp)), "no stranger any more");
 	bed_stop();
 }
@@ -175,25 +73,25 @@ static void test_media(void)
 static void test_no_path(void)
 {
 	static const uint8_t rtp[100] = { 0x80 };
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	struct punt_row ev;
 
-	begin(&a, &b);
+	leg_begin(&a, &b);
 	b.c.deadline_s = bed.worker[0].now_s;
-	CHECK(set(&b, &ev) == ROW_OK, "consent ends");
-	put(peer[A], at[A], rtp, sizeof(rtp));
+	CHECK(leg_set(&b, &ev) == ROW_OK, "consent ends");
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(0, NULL, NULL, 0) && bed_count(STAT_LEG_NO_CONSENT) == 1 &&
 	              bed_count(STAT_LEG_NOT_CONNECTED) == 1,
 	      "no consent");
-	b = leg(B, false, 1, &(unsigned){ A });
-	CHECK(set(&b, &ev) == ROW_OK, "no path yet");
-	put(peer[A], at[A], rtp, sizeof(rtp));
+	b = leg_make(B, false, 1, &(unsigned){ A });
+	CHECK(leg_set(&b, &ev) == ROW_OK, "no path yet");
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(0, NULL, NULL, 0) && bed_count(STAT_LEG_NOT_CONNECTED) == 2, "not connected");
 	CHECK(bed_command(CMD_LEG_DELETE, &b.c, sizeof(b.c)), "room");
 	bed_turn();
-	put(peer[A], at[A], rtp, sizeof(rtp));
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
 	CHECK(came(0, NULL, NULL, 0) && bed_count(STAT_LEG_NOT_CONNECTED) == 3, "gone");
-	put(peer[B], at[B], rtp, sizeof(rtp));
+	leg_put(leg_peer[B], leg_at[B], rtp, sizeof(rtp));
 	CHECK(bed_count(STAT_RELAY_NO_ALLOCATION) == 1, "no leg there");
 	bed_stop();
 }
@@ -213,9 +111,9 @@ static void test_fan(void)
 		for (unsigned k = 0; k < LEGS; k++)
 			if (k != i)
 				to[n++] = k;
-		const struct wanted w = leg(i, true, n, to);
+		const struct leg_wanted w = leg_make(i, true, n, to);
 
-		set_ok(&w);
+		leg_set_ok(&w);
 	}
 	for (unsigned segments = 0; segments < 2; segments++) {
 		bed.port.segments = segments;
@@ -223,17 +121,17 @@ static void test_fan(void)
 			const uint32_t len = sizes[i] < 1232 ? sizes[i] : 1232;
 
 			bed_zero();
-			put(peer[A], at[A], rtp, len);
+			leg_put(leg_peer[A], leg_at[A], rtp, len);
 			CHECK(came(3, (unsigned[]){ B, C, SIX }, rtp, len), "from a");
 			CHECK(bed_count(STAT_LEG_TO_LEG) == 1 && bed_count(STAT_LEG_COPY) == 2,
 			      "one outcome, two copies");
-			put(peer[SIX], at[SIX], rtp, len);
+			leg_put(leg_peer[SIX], leg_at[SIX], rtp, len);
 			CHECK(came(3, (unsigned[]){ A, B, C }, rtp, len), "from IPv6");
 		}
 	}
 	/* Too large for one of them: all the long way, in fragments where need be. */
 	bed_zero();
-	put(peer[A], at[A], rtp, sizeof(rtp));
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
 	struct rte_mbuf *m[BED_REPLIES];
 	const unsigned n = bed_sent(m);
 
@@ -246,60 +144,13 @@ static void test_fan(void)
 
 /* --- checks --- */
 
-static struct crypto_hmac_sha1 key_for(const char *pwd)
-{
-	struct crypto_hmac_sha1 key;
-
-	crypto_hmac_sha1_key(&key, pwd, strlen(pwd));
-	return key;
-}
-
-enum {
-	NO_PRIORITY = 1,
-	USE = 2,
-	CONTROLLED = 4,
-	STRANGE = 8,
-	NO_FINGERPRINT = 16,
-	BAD_FINGERPRINT = 32,
-};
-
-static uint32_t check(uint8_t *out, const char *name, const char *pwd, unsigned how)
-{
-	static uint8_t txid[12];
-	const struct crypto_hmac_sha1 key = key_for(pwd);
-	struct stun_builder b;
-	size_t covered;
-	uint8_t *p;
-
-	txid[0]++;
-	stun_begin(&b, out, 512, stun_type(STUN_BINDING, STUN_REQUEST), txid);
-	stun_put(&b, STUN_USERNAME, name, (uint16_t)strlen(name));
-	if (!(how & NO_PRIORITY))
-		stun_put_u32(&b, STUN_PRIORITY, 7);
-	p = stun_reserve(&b, how & CONTROLLED ? STUN_ICE_CONTROLLED : STUN_ICE_CONTROLLING, 8);
-	memset(p, 1, 8);
-	if (how & USE)
-		stun_put(&b, STUN_USE_CANDIDATE, NULL, 0);
-	if (how & STRANGE)
-		stun_put(&b, 0x7777, "x", 1);
-	p = stun_reserve_integrity(&b, STUN_MESSAGE_INTEGRITY, &covered);
-	crypto_hmac_sha1(&key, &(struct crypto_piece){ out, covered }, 1, p);
-	if (!(how & NO_FINGERPRINT))
-		stun_put_fingerprint(&b);
-	const uint32_t len = (uint32_t)stun_finish(&b);
-
-	if (how & BAD_FINGERPRINT)
-		out[len - 1] ^= 1;
-	return len;
-}
-
 /* The one frame that left is the answer that control would give, octet for octet. */
 static bool answered(const uint8_t *request, const char *from, const char *to)
 {
 	struct rte_mbuf *m[BED_REPLIES];
 	uint8_t want[CHECK_ANSWER_MAX];
 	const struct endpoint f = bed_ep(from), t = bed_ep(to);
-	const struct crypto_hmac_sha1 key = key_for(PWD);
+	const struct crypto_hmac_sha1 key = leg_key_for(LEG_PWD);
 	const unsigned n = bed_sent(m);
 	const size_t len = check_answer(request + 8, &f, &key, want);
 	bool good = n == 1;
@@ -332,43 +183,43 @@ static void test_answers(void)
 {
 	uint8_t q[512];
 	uint32_t len;
-	struct wanted a, b;
+	struct leg_wanted a, b;
 
-	begin(&a, &b);
-	len = check(q, "leg0:them", PWD, 0);
-	put(peer[A], at[A], q, len);
-	CHECK(answered(q, peer[A], at[A]) && bed_count(STAT_LEG_CHECK) == 1, "consent");
-	len = check(q, "leg0:them", PWD, USE);
-	put(peer[A], at[A], q, len);
-	CHECK(answered(q, peer[A], at[A]), "the selected peer nominates again");
-	const struct wanted six = leg(SIX, true, 0, NULL);
+	leg_begin(&a, &b);
+	len = leg_check(q, "leg0:them", LEG_PWD, 0);
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(answered(q, leg_peer[A], leg_at[A]) && bed_count(STAT_LEG_CHECK) == 1, "consent");
+	len = leg_check(q, "leg0:them", LEG_PWD, CHECK_USE);
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(answered(q, leg_peer[A], leg_at[A]), "the selected peer nominates again");
+	const struct leg_wanted six = leg_make(SIX, true, 0, NULL);
 
-	set_ok(&six);
-	len = check(q, "leg3:them", PWD, 0);
-	put(peer[SIX], at[SIX], q, len);
-	CHECK(answered(q, peer[SIX], at[SIX]), "IPv6");
+	leg_set_ok(&six);
+	len = leg_check(q, "leg3:them", LEG_PWD, 0);
+	leg_put(leg_peer[SIX], leg_at[SIX], q, len);
+	CHECK(answered(q, leg_peer[SIX], leg_at[SIX]), "IPv6");
 	/* A known source may ask, and not nominate. */
 	const struct endpoint also = bed_ep("198.18.1.5:5999");
 
 	memcpy(a.c.source[0].ip, also.addr.ip, 16);
 	a.c.source[0].port = also.port;
-	set_ok(&a);
-	len = check(q, "leg0:them", PWD, 0);
-	put("198.18.1.5:5999", at[A], q, len);
-	CHECK(answered(q, "198.18.1.5:5999", at[A]), "a known source");
-	len = check(q, "leg0:them", PWD, USE);
-	put("198.18.1.5:5999", at[A], q, len);
+	leg_set_ok(&a);
+	len = leg_check(q, "leg0:them", LEG_PWD, 0);
+	leg_put("198.18.1.5:5999", leg_at[A], q, len);
+	CHECK(answered(q, "198.18.1.5:5999", leg_at[A]), "a known source");
+	len = leg_check(q, "leg0:them", LEG_PWD, CHECK_USE);
+	leg_put("198.18.1.5:5999", leg_at[A], q, len);
 	CHECK(punted(q, len, "198.18.1.5:5999", 0, 50000), "which nominates");
 	/* The generation before a restart. */
 	a.c.key[1] = a.c.key[0];
 	memcpy(a.c.key[0].ufrag, "new!", 4);
-	set_ok(&a);
-	len = check(q, "leg0:them", PWD, 0);
-	put(peer[A], at[A], q, len);
-	CHECK(answered(q, peer[A], at[A]), "the generation before");
-	len = check(q, "new!:them", PWD, 0);
-	put(peer[A], at[A], q, len);
-	CHECK(answered(q, peer[A], at[A]), "and that of now");
+	leg_set_ok(&a);
+	len = leg_check(q, "leg0:them", LEG_PWD, 0);
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(answered(q, leg_peer[A], leg_at[A]), "the generation before");
+	len = leg_check(q, "new!:them", LEG_PWD, 0);
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(answered(q, leg_peer[A], leg_at[A]), "and that of now");
 	bed_stop();
 }
 
@@ -380,37 +231,40 @@ static void test_decisions(void)
 		enum stat_id outcome;
 		const char *what;
 	} cases[] = {
-		{ "198.18.1.5:5999", "leg0:x", PWD, 0, LEG_ANSWERS, STAT_PUNTED, "unknown source" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, 0, 0, STAT_PUNTED, "control wants them all" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, NO_PRIORITY, LEG_ANSWERS, STAT_PUNTED,
+		{ "198.18.1.5:5999", "leg0:x", LEG_PWD, 0, LEG_ANSWERS, STAT_PUNTED,
+		  "unknown source" },
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, 0, 0, STAT_PUNTED,
+		  "control wants them all" },
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, CHECK_NO_PRIORITY, LEG_ANSWERS, STAT_PUNTED,
 		  "PRIORITY" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, CONTROLLED, LEG_ANSWERS, STAT_PUNTED,
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, CHECK_CONTROLLED, LEG_ANSWERS, STAT_PUNTED,
 		  "conflict" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, 0, LEG_ANSWERS | LEG_CONTROLLING, STAT_PUNTED,
-		  "conflict the other way" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, STRANGE, LEG_ANSWERS, STAT_PUNTED, "420" },
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, 0, LEG_ANSWERS | LEG_CONTROLLING,
+		  STAT_PUNTED, "conflict the other way" },
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, CHECK_STRANGE, LEG_ANSWERS, STAT_PUNTED,
+		  "420" },
 		{ "198.18.1.5:5000", "leg0:x", "wrong", 0, LEG_ANSWERS, STAT_LEG_UNAUTHENTICATED,
 		  "password" },
-		{ "198.18.1.5:5000", "leg1:x", PWD, 0, LEG_ANSWERS, STAT_LEG_UNAUTHENTICATED,
+		{ "198.18.1.5:5000", "leg1:x", LEG_PWD, 0, LEG_ANSWERS, STAT_LEG_UNAUTHENTICATED,
 		  "another leg's name" },
-		{ "198.18.1.5:5000", "leg0", PWD, 0, LEG_ANSWERS, STAT_LEG_UNAUTHENTICATED,
+		{ "198.18.1.5:5000", "leg0", LEG_PWD, 0, LEG_ANSWERS, STAT_LEG_UNAUTHENTICATED,
 		  "no colon" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, NO_FINGERPRINT, LEG_ANSWERS,
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, CHECK_NO_FINGERPRINT, LEG_ANSWERS,
 		  STAT_STUN_FINGERPRINT, "no FINGERPRINT" },
-		{ "198.18.1.5:5000", "leg0:x", PWD, BAD_FINGERPRINT, LEG_ANSWERS,
+		{ "198.18.1.5:5000", "leg0:x", LEG_PWD, CHECK_BAD_FINGERPRINT, LEG_ANSWERS,
 		  STAT_STUN_FINGERPRINT, "wrong FINGERPRINT" },
 	};
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	uint8_t q[512];
 
-	begin(&a, &b);
+	leg_begin(&a, &b);
 	for (unsigned i = 0; i < RTE_DIM(cases); i++) {
-		const uint32_t len = check(q, cases[i].name, cases[i].pwd, cases[i].how);
+		const uint32_t len = leg_check(q, cases[i].name, cases[i].pwd, cases[i].how);
 
 		a.c.flags = (uint8_t)cases[i].flags;
-		set_ok(&a);
+		leg_set_ok(&a);
 		bed_zero();
-		put(cases[i].from, at[A], q, len);
+		leg_put(cases[i].from, leg_at[A], q, len);
 		CHECK(bed_count(cases[i].outcome) == 1 && came(0, NULL, NULL, 0), cases[i].what);
 		CHECK(punted(q, len, cases[i].from, 0, 50000) == (cases[i].outcome == STAT_PUNTED),
 		      cases[i].what);
@@ -422,33 +276,33 @@ static void test_decisions(void)
 static void test_other_stun(void)
 {
 	static const uint8_t txid[12] = { 3 };
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	struct stun_builder s;
 	uint8_t q[64];
 	uint32_t len;
 
-	begin(&a, &b);
+	leg_begin(&a, &b);
 	stun_begin(&s, q, sizeof(q), stun_type(STUN_BINDING, STUN_SUCCESS), txid);
 	len = (uint32_t)stun_finish(&s);
-	put(peer[A], at[A], q, len);
+	leg_put(leg_peer[A], leg_at[A], q, len);
 	CHECK(bed_count(STAT_LEG_RESPONSE) == 1, "to a lite leg");
 	a.c.flags = LEG_ANSWERS;
-	set_ok(&a);
-	put(peer[A], at[A], q, len);
-	CHECK(punted(q, len, peer[A], 0, 50000), "to a full one");
+	leg_set_ok(&a);
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(punted(q, len, leg_peer[A], 0, 50000), "to a full one");
 	stun_begin(&s, q, sizeof(q), stun_type(STUN_BINDING, STUN_INDICATION), txid);
-	put(peer[A], at[A], q, (uint32_t)stun_finish(&s));
+	leg_put(leg_peer[A], leg_at[A], q, (uint32_t)stun_finish(&s));
 	CHECK(bed_count(STAT_LEG_KEEPALIVE) == 1, "keepalive");
 	stun_begin(&s, q, sizeof(q), stun_type(3, STUN_REQUEST), txid);
-	put(peer[A], at[A], q, (uint32_t)stun_finish(&s));
+	leg_put(leg_peer[A], leg_at[A], q, (uint32_t)stun_finish(&s));
 	CHECK(bed_count(STAT_STUN_METHOD) == 1, "method");
 	be16_store(q + 2, 400);
-	put(peer[A], at[A], q, 20);
+	leg_put(leg_peer[A], leg_at[A], q, 20);
 	CHECK(bed_count(STAT_STUN_MALFORMED) == 1, "length");
 	/* Without the cookie it is somebody's media. */
 	be16_store(q + 2, 0);
 	q[4] ^= 1;
-	put(peer[A], at[A], q, 20);
+	leg_put(leg_peer[A], leg_at[A], q, 20);
 	CHECK(came(1, &(unsigned){ B }, q, 20), "no cookie");
 	bed_stop();
 }
@@ -456,27 +310,27 @@ static void test_other_stun(void)
 /* A lite leg lives by what is heard from its peer; control may be slower than the worker. */
 static void test_patience(void)
 {
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	struct punt_row ev;
 	uint8_t q[512];
 
-	begin(&a, &b);
+	leg_begin(&a, &b);
 	a.c.patience_s = 20;
-	const uint32_t row = set_ok(&a), now_s = bed.worker[0].now_s;
+	const uint32_t row = leg_set_ok(&a), now_s = bed.worker[0].now_s;
 
 	const uint32_t then_s = bed.worker[0].now_s += 15;
-	const uint32_t len = check(q, "leg0:x", PWD, 0);
+	const uint32_t len = leg_check(q, "leg0:x", LEG_PWD, 0);
 
-	put(peer[A], at[A], q, len);
-	CHECK(answered(q, peer[A], at[A]), "heard");
+	leg_put(leg_peer[A], leg_at[A], q, len);
+	CHECK(answered(q, leg_peer[A], leg_at[A]), "heard");
 	CHECK(row_of(row)->heard_s == then_s && then_s == now_s + 15 &&
 	              row_of(row)->row.deadline_s == then_s + 20,
 	      "and lives on");
 	a.c.flags |= LEG_SILENT;
-	CHECK(set(&a, &ev) == -1 && row_of(row)->row.deadline_s == then_s + 20,
+	CHECK(leg_set(&a, &ev) == -1 && row_of(row)->row.deadline_s == then_s + 20,
 	      "an older deadline of control's takes nothing away");
 	a.c.patience_s = 0;
-	CHECK(set(&a, &ev) == ROW_OK && ev.row != row && row_of(ev.row)->heard_s == then_s,
+	CHECK(leg_set(&a, &ev) == ROW_OK && ev.row != row && row_of(ev.row)->heard_s == then_s,
 	      "told although silent: another row");
 	bed_stop();
 }
@@ -485,43 +339,43 @@ static void test_patience(void)
 
 static void test_rows(void)
 {
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	struct punt_row ev;
 	static const uint8_t rtp[40] = { 0x80 };
 
-	n_final = 0;
-	begin(&a, &b);
+	leg_n_final = 0;
+	leg_begin(&a, &b);
 	const unsigned used = bed_used();
 
 	CHECK(bed.uses[BED_WIRE] == 2, "a next hop each");
-	const uint32_t row = set_ok(&a);
+	const uint32_t row = leg_set_ok(&a);
 
-	CHECK(set_ok(&a) == row && bed.uses[BED_WIRE] <= 3, "the same row");
-	put(peer[A], at[A], rtp, sizeof(rtp));
-	put(peer[B], at[B], rtp, sizeof(rtp));
+	CHECK(leg_set_ok(&a) == row && bed.uses[BED_WIRE] <= 3, "the same row");
+	leg_put(leg_peer[A], leg_at[A], rtp, sizeof(rtp));
+	leg_put(leg_peer[B], leg_at[B], rtp, sizeof(rtp));
 	CHECK(bed_count(STAT_LEG_TO_LEG) == 2, "media");
 	struct rte_mbuf *m[BED_REPLIES];
 
 	bed_free(m, bed_sent(m));
 	/* Another peer: another row; the old one comes back with its own tag and counts. */
-	struct wanted moved = leg(A, true, 1, &(unsigned){ B });
+	struct leg_wanted moved = leg_make(A, true, 1, &(unsigned){ B });
 	const struct endpoint e = bed_ep("198.18.1.9:6000");
 	unsigned finals = 0;
 
 	memcpy(moved.c.peer_ip, e.addr.ip, 16);
 	moved.c.peer_port = e.port;
-	CHECK(set(&moved, &ev) == ROW_OK && ev.row != row, "another row");
+	CHECK(leg_set(&moved, &ev) == ROW_OK && ev.row != row, "another row");
 	bed_turn();
 	bed_turn();
-	said(&ev);
-	for (unsigned i = 0; i < n_final; i++)
-		finals += final[i].tag == a.c.tag && final[i].packets == 1 &&
-		          final[i].octets == 40 && final[i].from_packets == 1 &&
-		          final[i].from_octets == 40;
+	leg_said(&ev);
+	for (unsigned i = 0; i < leg_n_final; i++)
+		finals += leg_final[i].tag == a.c.tag && leg_final[i].packets == 1 &&
+		          leg_final[i].octets == 40 && leg_final[i].from_packets == 1 &&
+		          leg_final[i].from_octets == 40;
 	CHECK(finals == 1, "final counts");
 	/* Allocations and legs keep off each other's ports. */
 	const struct cmd_flow al = bed_allocation("198.18.0.9:40000", 0, 50000);
-	struct wanted on = leg(C, true, 0, NULL);
+	struct leg_wanted on = leg_make(C, true, 0, NULL);
 	const struct cmd_flow other = bed_allocation("198.18.0.9:40000", 0, 50010);
 
 	CHECK(bed_flow(CMD_SET, &al), "room");
@@ -529,15 +383,15 @@ static void test_rows(void)
 	CHECK(bed_status(&ev) == ROW_REFUSED, "a leg is there");
 	bed_set(&other);
 	on.c.port = 50010;
-	CHECK(set(&on, &ev) == ROW_REFUSED, "an allocation is there");
+	CHECK(leg_set(&on, &ev) == ROW_REFUSED, "an allocation is there");
 	CHECK(bed_flow(CMD_DELETE, &other) && bed_command(CMD_LEG_DELETE, &moved.c, sizeof(a.c)) &&
 	              bed_command(CMD_LEG_DELETE, &b.c, sizeof(b.c)) &&
 	              bed_command(CMD_LEG_DELETE, &b.c, sizeof(b.c)),
 	      "room");
 	bed_turn();
 	bed_turn();
-	CHECK(said(&ev) == ROW_UNKNOWN && ev.tag == b.c.tag, "twice");
-	CHECK(n_final == finals + 3, "deleted");
+	CHECK(leg_said(&ev) == ROW_UNKNOWN && ev.tag == b.c.tag, "twice");
+	CHECK(leg_n_final == finals + 3, "deleted");
 	CHECK(bed.uses[BED_WIRE] == 0 && flow_used(bed.dp.flows) == 0, "nothing is left");
 	CHECK(bed.disconnects == 0 && bed_used() == used, "all in good order");
 	bed_stop();
@@ -547,11 +401,11 @@ static void test_rows(void)
 static void test_sync(void)
 {
 	const struct cmd_sync sync = { .tag = 77 };
-	struct wanted a, b;
+	struct leg_wanted a, b;
 
-	begin(&a, &b);
+	leg_begin(&a, &b);
 	CHECK(bed_command(CMD_SYNC_BEGIN, &sync, sizeof(sync)), "room");
-	set_ok(&a);
+	leg_set_ok(&a);
 	CHECK(bed_command(CMD_SYNC_END, &sync, sizeof(sync)), "room");
 	for (unsigned i = 0; i < 200; i++)
 		bed_turn();
@@ -564,20 +418,20 @@ static void test_sync(void)
 
 static void test_refused(void)
 {
-	struct wanted a, b;
+	struct leg_wanted a, b;
 	struct punt_row ev;
 	const struct endpoint own = bed_ep("198.18.0.1:3478"), denied = bed_ep("127.0.0.1:9");
 
-	begin(&a, &b);
-	struct wanted w = leg(C, true, 0, NULL);
+	leg_begin(&a, &b);
+	struct leg_wanted w = leg_make(C, true, 0, NULL);
 
 	memcpy(w.c.peer_ip, own.addr.ip, 16);
-	CHECK(set(&w, &ev) == ROW_REFUSED, "our own address");
+	CHECK(leg_set(&w, &ev) == ROW_REFUSED, "our own address");
 	memcpy(w.c.peer_ip, denied.addr.ip, 16);
-	CHECK(set(&w, &ev) == ROW_REFUSED, "denied by the policy");
-	w = leg(C, false, 0, NULL);
+	CHECK(leg_set(&w, &ev) == ROW_REFUSED, "denied by the policy");
+	w = leg_make(C, false, 0, NULL);
 	w.c.port = 1;
-	CHECK(set(&w, &ev) == ROW_REFUSED, "outside the range");
+	CHECK(leg_set(&w, &ev) == ROW_REFUSED, "outside the range");
 	CHECK(bed.disconnects == 0, "in good faith");
 	bed_stop();
 }
@@ -586,13 +440,13 @@ static void test_refused(void)
 static void test_invalid(void)
 {
 	for (unsigned i = 0; i < 12; i++) {
-		struct wanted w;
+		struct leg_wanted w;
 		char name[16];
 
 		bed_start(NULL);
-		w = leg(A, true, 1, &(unsigned){ B });
+		w = leg_make(A, true, 1, &(unsigned){ B });
 		uint32_t octets = sizeof(w.c) + sizeof(w.to[0]);
-		const struct endpoint six = bed_ep(peer[SIX]);
+		const struct endpoint six = bed_ep(leg_peer[SIX]);
 
 		switch (i) {
 		case 0: octets--; break;
