@@ -30,11 +30,11 @@ static void look_at_frames(void)
 
 static void drain_events(void)
 {
-	uint8_t body[64];
+	static _Alignas(8) uint8_t body[RING_RECORD_MAX];
 	uint16_t kind;
 
 	while (bed_event(&kind, body, sizeof(body)) >= 0)
-		MUST(kind == PUNT_ROW || kind == PUNT_TABLES);
+		MUST(kind == PUNT_ROW || kind == PUNT_TABLES || kind == PUNT_ICE);
 }
 
 /* Everything that is there goes. */
@@ -88,6 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				c->deadline_s += bed.service->self.now_s;
 			if (c->deadline_in_s < 1000)
 				c->deadline_in_s += bed.service->self.now_s;
+		}
+		if (kind == CMD_LEG && len >= sizeof(struct cmd_leg)) {
+			struct cmd_leg *c = (struct cmd_leg *)body;
+
+			if (c->deadline_s < 1000)
+				c->deadline_s += bed.service->self.now_s;
 		}
 		MUST(bed_command(kind, body, (uint32_t)len));
 		bed_turn();

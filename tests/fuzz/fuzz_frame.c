@@ -3,11 +3,40 @@
  * packet buffer is lost, and what leaves has right lengths and comes from our own addresses.
  *
  * Input: frames, each {length 2 octets, octets}. Destination MAC, IPv4 header checksum and UDP
- * checksum are made right where the first octet of the frame says so, or nothing would come far.
+ * checksum are made right where the first octet of the frame says so, or nothing would come far;
+ * so are integrity and fingerprint of a check (4), for legs of ICE sessions.
  */
 #include "tests/fuzz/must.h"
-#include "tests/unit/dataplane/bed.h"
+#include "tests/unit/dataplane/leg_bed.h"
 #include "wire/checksum.h"
+#include "wire/crc.h"
+#include "wire/integrity.h"
+#include "wire/stun.h"
+
+/* All to all: two with peers on the wire, one with a client of ours, one over IPv6. */
+static void legs(void)
+{
+	for (unsigned i = 0; i < LEGS; i++) {
+		struct leg_wanted w = leg_make(i, true, LEGS, (unsigned[]){ A, B, C, SIX });
+
+		w.c.port = (uint16_t)(50020 + i);
+		w.c.deadline_s = bed.worker[0].now_s + 86400;
+		for (unsigned k = 0; k < LEGS; k++)
+			w.to[k].port = (uint16_t)(50020 + k);
+		if (i == C) {
+			const struct endpoint e = bed_ep("198.18.0.1:50000");
+
+			memcpy(w.c.peer_ip, e.addr.ip, 16);
+			w.c.peer_port = e.port;
+		}
+		leg_set_ok(&w);
+	}
+	const struct cmd_flow p = bed_permission("198.18.0.9:40000", "198.18.0.1:50022");
+	struct cmd_flow c = bed_channel("198.18.0.9:40000", 0x4005, "198.18.0.1:50022");
+
+	bed_set(&p);
+	bed_set(&c);
+}
 
 static void begin(void)
 {
@@ -27,6 +56,27 @@ static void begin(void)
 			bed_set(&perm);
 			bed_set(&ch);
 		}
+	legs();
+}
+
+/* The last octets of a STUN message become right MESSAGE-INTEGRITY and FINGERPRINT. */
+static void sign(uint8_t *msg, uint32_t len)
+{
+	enum { INTEGRITY = 24, FINGERPRINT = 8 };
+	const struct crypto_hmac_sha1 key = leg_key_for(LEG_PWD);
+
+	if (len < STUN_HDR_LEN + INTEGRITY + FINGERPRINT || len > 1400 || len % 4 || msg[0] > 3)
+		return;
+	uint8_t *const mi = msg + len - FINGERPRINT - INTEGRITY, *const fp = mi + INTEGRITY;
+
+	be16_store(msg + 2, (uint16_t)(len - STUN_HDR_LEN - FINGERPRINT));
+	be16_store(mi, STUN_MESSAGE_INTEGRITY);
+	be16_store(mi + 2, INTEGRITY - 4);
+	crypto_hmac_sha1(&key, &(struct crypto_piece){ msg, (size_t)(mi - msg) }, 1, mi + 4);
+	be16_store(msg + 2, (uint16_t)(len - STUN_HDR_LEN));
+	be16_store(fp, STUN_FINGERPRINT);
+	be16_store(fp + 2, 4);
+	be32_store(fp + 4, crc32_ieee(msg, (size_t)(fp - msg)) ^ STUN_FINGERPRINT_XOR);
 }
 
 static void repair(uint8_t *f, uint32_t len)
@@ -51,8 +101,11 @@ static void repair(uint8_t *f, uint32_t len)
 	if (how & 2 && (ip[0] == 0x45 || ip[0] >> 4 == 6)) {
 		uint8_t *udp = ip + (ip[0] == 0x45 ? 20 : 40);
 
-		if (be16_load(udp + 4) >= 8 && udp + be16_load(udp + 4) <= f + len)
-			bed_fix(f);
+		if (be16_load(udp + 4) < 8 || udp + be16_load(udp + 4) > f + len)
+			return;
+		if (how & 4)
+			sign(udp + 8, be16_load(udp + 4) - 8u);
+		bed_fix(f);
 	}
 }
 
@@ -115,6 +168,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(out[i]->pkt_len <= 1514 && local_find(bed.dp.local, &src) != NULL);
 		}
 		bed_free(out, n);
+		alignas(8) static uint8_t body[RING_RECORD_MAX];
+		uint16_t kind;
+
+		while (bed_punt(&kind, body, sizeof(body)) >= 0)
+			;
 		bed_free(bed.kernel, bed.n_kernel);
 		bed.n_kernel = 0;
 	}
