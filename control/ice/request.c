@@ -86,7 +86,8 @@ static void renominate(struct ice_agent *a, unsigned stream, unsigned component,
 		return;
 	if (p->state == ICE_SUCCEEDED)
 		path_select(a, stream, component, pair);
-	else {
+	else if (s->list != LIST_COMPLETED || !a->free_ms) {
+		/* Right after the end it is a check on its way of a peer that names each pair. */
 		pair_state(a, pair, ICE_WAITING, "trigger");
 		queue_push(a, pair, false);
 	}

@@ -168,6 +168,12 @@ static void test_renominated(void)
 		one_asked(&o, &(struct one_request){ .use_candidate = true });
 		one_serve(&o, o.now_ms + 200, 10, NULL);
 		CHECK(ice_selected(o.a, 0, 1, &s) && endpoint_equal(&s.remote.at, &first), "first");
+		one_asked(&o, &(struct one_request){ .use_candidate = true,
+		                                     .from = "198.18.0.3:6000" });
+		one_serve(&o, o.now_ms + 200, 10, NULL);
+		CHECK(ice_selected(o.a, 0, 1, &s) && endpoint_equal(&s.remote.at, &first),
+		      "who names every pair is not followed about");
+		one_serve(&o, o.now_ms + 3100, 10, NULL);
 		CHECK(one_asked(&o, &(struct one_request){ .use_candidate = true,
 		                                           .from = "198.18.0.3:6000" })
 		              .ok,
