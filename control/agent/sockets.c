@@ -16,6 +16,7 @@
 #include "control/agent/sock.h"
 
 enum { ADDRESS_TEMPORARY = 0x01, ADDRESS_UNUSABLE = 0x20 | 0x40 | 0x08 }; /* if_inet6(5) flags */
+enum { ROOM = 2 << 20 };
 
 /* --- receiving --- */
 
@@ -162,13 +163,15 @@ static bool link_local(const struct addr *a)
 
 static int bound_socket(struct endpoint *at)
 {
-	const int on = 1;
+	const int on = 1, room = ROOM;
 	union sock s;
 	socklen_t len = sock_from(at, &s);
 	const int fd = socket(s.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -1;
+	/* As much as the kernel allows. Its default is full after some ninety datagrams. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (s.any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (s.any.sa_family == AF_INET6)

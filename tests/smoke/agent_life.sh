@@ -34,15 +34,31 @@ for i in range(int(rate * seconds)):
 ' "$1" "$2" "${3:-1}"; }
 watcher() { python3 -u -c '
 import json, sys, time
-got, late = [], []
+got, late, first = [], [], None
 for line in sys.stdin:
     number, sent, _ = line.split()
-    got.append(int(number)); late.append((time.monotonic() - float(sent)) * 1000)
+    got.append(int(number))
+    first = first or time.monotonic()
+    if float(sent) >= first: # what is older has waited for the path
+        late.append((time.monotonic() - float(sent)) * 1000)
 late.sort()
 gap = max((b - a for a, b in zip(got, got[1:])), default=0)
 json.dump({"got": len(got), "last": max(got, default=-1), "gap": gap,
            "p50": late[len(late) // 2] if late else 0, "p99": late[len(late) * 99 // 100] if late else 0},
           open(sys.argv[1], "w"))
+' "$1"; }
+
+# What comes, into a file, and how fast from the first octet to the last.
+taker() { python3 -c '
+import sys, time
+n, first = 0, None
+with open(sys.argv[1], "wb") as f:
+    while octets := sys.stdin.buffer.read1(1 << 20):
+        first = first or time.monotonic()
+        n += len(octets)
+        f.write(octets)
+with open(sys.argv[1] + ".rate", "w") as f:
+    print(f"TOLD {n / 1e6 / (time.monotonic() - first):.1f} MB/s" if n else "TOLD nothing came", file=f)
 ' "$1"; }
 
 both() { # WHAT A B RATE SECONDS SIZE
@@ -59,11 +75,11 @@ ticker 20 60 2>/dev/null | agent die adie offer o a --timeout 15 >/dev/null &
 ticker 20 60 2>/dev/null | agent die bdie answer a o >/dev/null &
 head -c 100000000 /dev/urandom >"$LAB_DIR/file.in"
 agent file afile offer o a --stream <"$LAB_DIR/file.in" >/dev/null &
-agent file bfile answer a o --stream </dev/null >"$LAB_DIR/file.out" &
+agent file bfile answer a o --stream </dev/null | taker "$LAB_DIR/file.out" &
 FILE_PID=$!
 head -c 20000000 "$LAB_DIR/file.in" >"$LAB_DIR/relayed.in"
 agent relayed arelay offer o a --stream --policy relay <"$LAB_DIR/relayed.in" >/dev/null &
-agent relayed brelay answer a o --stream --policy relay </dev/null >"$LAB_DIR/relayed.out" &
+agent relayed brelay answer a o --stream --policy relay </dev/null | taker "$LAB_DIR/relayed.out" &
 RELAYED_PID=$!
 
 sleep 6
@@ -104,9 +120,15 @@ P
 told() { grep -h '^TOLD' "$LAB_DIR/check.out" | sed 's/TOLD/#  /'; }
 
 wait $FILE_PID
-lab_check "a file of 100 MB, octet for octet" cmp "$LAB_DIR/file.in" "$LAB_DIR/file.out"
+same() { # WHAT
+	cat "$LAB_DIR/$1.out.rate"
+	cmp "$LAB_DIR/$1.in" "$LAB_DIR/$1.out"
+}
+lab_check "a file of 100 MB, octet for octet" same file
+told
 wait $RELAYED_PID
-lab_check "a file of 20 MB through the relay" cmp "$LAB_DIR/relayed.in" "$LAB_DIR/relayed.out"
+lab_check "a file of 20 MB through the relay" same relayed
+told
 for what in game desk move rebind dead; do
 	lab_wait 60 test -s "$LAB_DIR/$what.o" -a -s "$LAB_DIR/$what.a"
 done
