@@ -340,6 +340,8 @@ void conclude_run(struct ice_agent *a)
 	if (a->state == ICE_CLOSED)
 		return;
 	check_expire(a);
+	if (a->c.lite)
+		request_follow(a);
 	for (unsigned i = 0; i < a->c.n_streams; i++) {
 		struct stream *const s = &a->stream[i];
 

@@ -149,6 +149,7 @@ struct path {
 	struct ice_selected facts;
 	struct endpoint other; /* lite: not the peer, heard since (ICE-169); port 0: none */
 	uint64_t other_ms;
+	struct via other_via;
 };
 
 struct generation {
@@ -353,6 +354,8 @@ void response_take(struct ice_agent *a, struct transaction *t, struct via via,
                    const struct endpoint *from, const struct stun_msg *m);
 enum ice_input request_take(struct ice_agent *a, struct via via, const struct endpoint *from,
                             const struct stun_msg *m);
+/* A lite agent's peer that is elsewhere since a while. */
+void request_follow(struct ice_agent *a);
 void request_replay_early(struct ice_agent *a, unsigned stream);
 void role_switch(struct ice_agent *a, bool controlling, bool new_tie, const char *why);
 
@@ -374,6 +377,8 @@ void path_select(struct ice_agent *a, unsigned stream, unsigned component, int p
 void path_resume(struct ice_agent *a, int pair, uint64_t heard_ms);
 bool path_poll(struct ice_agent *a, struct ice_event *out);
 /* [L] A good check of `from`. true: the peer is there now, and nowhere else (ICE-169). */
+/* The other one is the peer by now: the peer has missed its consent (ICE-169). */
+bool path_follow_due(const struct ice_agent *a, unsigned stream, unsigned component);
 bool path_heard(struct ice_agent *a, unsigned stream, unsigned component, struct via via,
                 const struct endpoint *from);
 bool path_answered(struct ice_agent *a, struct via via, const struct endpoint *from,

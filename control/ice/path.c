@@ -9,6 +9,7 @@ enum {
 	SHAKY_MS = 10000,
 	SHAKY_MISSED = 2,
 	KEEPALIVE_MS = 15000,
+	SILENT_MS = 6500, /* an agent asks for consent every 6 s at most */
 };
 
 static uint32_t draw(struct ice_agent *a, uint32_t below)
@@ -202,6 +203,27 @@ bool path_poll(struct ice_agent *a, struct ice_event *out)
 	return false;
 }
 
+/*
+ * When a lite agent takes the other source for its peer: heard there for so long, and nothing from
+ * where it was for longer than an agent waits between two consent requests. Browsers check paths in
+ * reserve meanwhile, which is no move.
+ */
+static uint64_t follow_ms(const struct ice_agent *a, const struct path *p)
+{
+	const uint64_t heard = p->other_ms + a->c.follow_ms, silent = p->consent_ms + SILENT_MS;
+
+	if (!a->c.lite || !a->c.follow_ms || !p->other.port || p->consent_ms >= p->other_ms)
+		return UINT64_MAX;
+	return heard > silent ? heard : silent;
+}
+
+bool path_follow_due(const struct ice_agent *a, unsigned stream, unsigned component)
+{
+	const struct path *const p = &a->stream[stream].path[component - 1];
+
+	return p->live && !p->lost && follow_ms(a, p) <= a->now_ms;
+}
+
 static uint64_t path_due(const struct ice_agent *a, const struct path *path)
 {
 	uint64_t ms;
@@ -209,6 +231,8 @@ static uint64_t path_due(const struct ice_agent *a, const struct path *path)
 	if (!path->live || path->lost)
 		return UINT64_MAX;
 	ms = end_ms(a, path);
+	if (follow_ms(a, path) < ms)
+		ms = follow_ms(a, path);
 	if (!asks(a))
 		return ms < path->sent_ms + KEEPALIVE_MS ? ms : path->sent_ms + KEEPALIVE_MS;
 	if (path->ask_ms < ms)
@@ -353,6 +377,7 @@ bool path_heard(struct ice_agent *a, unsigned stream, unsigned component, struct
 	if (!endpoint_equal(&p->other, from) || p->consent_ms >= p->other_ms) {
 		p->other = *from;
 		p->other_ms = a->now_ms;
+		p->other_via = via;
 		return false;
 	}
 	return a->now_ms >= p->other_ms + a->c.follow_ms;

@@ -164,13 +164,11 @@ void request_replay_early(struct ice_agent *a, unsigned stream)
 			      s->early[i].use_candidate);
 }
 
-/* ICE-163: the peer decides, this agent only follows. */
-static void follow(struct ice_agent *a, const struct request *q, int local)
+/* ICE-163: the peer decides, this agent only follows. `moved`: it decided by being elsewhere. */
+static void follow_to(struct ice_agent *a, const struct request *q, int local, bool moved)
 {
 	struct stream *const s = &a->stream[q->stream];
 	int remote = remote_at(a, s, q->component, ICE_UDP, &q->from), i;
-
-	const bool moved = path_heard(a, q->stream, q->component, q->via, &q->from);
 
 	i = pair_find(a, q->stream, q->via, q->component, &q->from);
 	if (i == NONE && !q->c.use_candidate && !moved)
@@ -196,6 +194,29 @@ static void follow(struct ice_agent *a, const struct request *q, int local)
 	}
 	conclude_valid(a, i);
 	conclude_nominated(a, i);
+}
+
+static void follow(struct ice_agent *a, const struct request *q, int local)
+{
+	follow_to(a, q, local, path_heard(a, q->stream, q->component, q->via, &q->from));
+}
+
+void request_follow(struct ice_agent *a)
+{
+	for (unsigned s = 0; s < a->c.n_streams; s++)
+		for (unsigned c = 1; c <= a->stream[s].n_components; c++) {
+			const struct path *const p = &a->stream[s].path[c - 1];
+			const struct request q = {
+				.via = p->other_via, .from = p->other, .stream = s, .component = c
+			};
+			int local;
+
+			if (!path_follow_due(a, s, c))
+				continue;
+			local = local_of_via(a, s, q.via, addr_family(&q.from.addr));
+			if (local != NONE)
+				follow_to(a, &q, local, true);
+		}
 }
 
 /* ICE-136: until it is known whose they are. */

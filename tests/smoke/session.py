@@ -299,7 +299,7 @@ def case_rebind():
     open(os.path.join(place, "rebind"), "w").close()
     until(3, "the NAT forgets", lambda: not os.path.exists(os.path.join(place, "rebind")))
     start = time.monotonic()
-    tell_within(15, a, b)
+    tell_within(10, a, b)
     after = time.monotonic() - start
     assert b.state()["pair"]["remote"] != before, before
     both_ways(a, b)
