@@ -27,7 +27,7 @@ TRAFFIC = {"rx_packets", "rx_octets", "tx_packets", "tx_octets"}
 # What happens to a frame that has its outcome already, or to one made here.
 OTHER = {"neighbour_unresolved", "foreign_full", "tx_full", "inject_full", "fragments_sent", "fragmented",
          "reassembled", "from_kernel", "checksum_completed", "commands", "cmd_invalid", "cmd_table_full",
-         "transmitted", "sleeps"}
+         "transmitted", "sleeps", "leg_copy", "leg_copy_lost", "leg_no_consent"}
 CALL = {"channel_to_peer", "peer_to_channel"}
 LATE = set()  # what may come of fragments left over, later on
 # Not to be had from outside within seconds; each has a unit test.
@@ -41,6 +41,10 @@ ELSEWHERE = {
     "exception_full": "takes 150,000 frames a second",
     "no_control": "errors.sh takes control away",
 }
+# What comes to a leg of an ICE session, of which there is none here: tests/unit/dataplane/leg_test.c.
+ELSEWHERE |= dict.fromkeys(
+    ("leg_to_leg", "leg_check", "leg_keepalive", "leg_unauthenticated", "leg_response", "leg_unknown_source",
+     "leg_not_connected"), "no session here")
 wrong = []
 covered = set()
 
