@@ -28,7 +28,7 @@ agent() { # SPACE ROLE LOCAL REMOTE
 		--local "$3" --remote "$4" --stats "$3.stats" </dev/null >/dev/null 2>&1
 }
 aioice() {
-	lab_in "$1" env LINES=0 timeout 20 /usr/bin/python3 "$LAB_LIB/aioice_agent.py" "$2" "$3" "$4" \
+	lab_in "$1" env LINES=0 STUN=1 timeout 20 /usr/bin/python3 "$LAB_LIB/aioice_agent.py" "$2" "$3" "$4" \
 		$SERVER4 3478 >"$3.out" 2>/dev/null
 }
 both() { # WHOSE NUMBER DIRECTORY

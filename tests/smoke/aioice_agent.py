@@ -49,7 +49,8 @@ async def understand(connection, text):
 async def main(role, local, remote, turn):
     connection = aioice.Connection(
         ice_controlling=role == "offer", use_ipv6=False,
-        **({"turn_server": turn, "turn_username": "alice", "turn_password": "secret"} if turn else {}))
+        **({"turn_server": turn, "turn_username": "alice", "turn_password": "secret"} if turn else {}),
+        **({"stun_server": turn} if os.environ.get("STUN") else {}))
     await connection.gather_candidates()
     with open(local + ".new", "w") as f:
         f.write(describe(connection))
