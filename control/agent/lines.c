@@ -107,19 +107,23 @@ static void on_stdin(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-void lines_open(struct agent *g)
+static struct lines *lines_of(struct agent *g)
 {
-	struct lines *l;
+	struct lines *const l = g->lines ? g->lines : calloc(1, sizeof(*l));
 
-	if (g->lines)
-		return;
-	l = calloc(1, sizeof(*l));
-	g->lines = l;
-	if (!l)
-		return;
+	if (!l || g->lines)
+		return l;
 	l->readable = event_new(g->loop, STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin, g);
 	l->again = evtimer_new(g->loop, on_again, g);
-	event_add(l->readable, NULL);
+	return g->lines = l;
+}
+
+void lines_open(struct agent *g)
+{
+	struct lines *const l = lines_of(g);
+
+	if (l)
+		event_add(l->readable, NULL);
 }
 
 static void write_line(const uint8_t *octets, size_t len)
@@ -141,12 +145,10 @@ static void take_line(struct agent *g, uint32_t number, const uint8_t *octets, s
 
 void lines_input(struct agent *g, const uint8_t *octets, size_t len)
 {
-	struct lines *l = g->lines;
+	/* The other side may be quicker: what it says counts already, what we say has no path yet.
+	 */
+	struct lines *const l = lines_of(g);
 
-	if (!l) { /* the other side was quicker: what it says counts already */
-		lines_open(g);
-		l = g->lines;
-	}
 	if (!l)
 		return;
 	if (len < HEAD || octets[0] != MARK) {

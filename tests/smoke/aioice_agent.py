@@ -75,7 +75,10 @@ async def main(role, local, remote, turn):
     for i in range(COUNT):
         await connection.send(b"aioice %d" % (i + 1))
         await asyncio.sleep(0.05)
-    await asyncio.wait_for(listener, 10)
+    try:
+        await asyncio.wait_for(listener, 10)
+    except asyncio.TimeoutError:
+        sys.exit(f"heard only {sorted(got)}")
     await asyncio.sleep(0 if COUNT else 0.5)
     await connection.close()
 
