@@ -1,7 +1,7 @@
 /* Nomination, completion, failure (ICE-141 to ICE-160). */
 #include "control/ice/parts.h"
 
-enum { FREE_AFTER_MS = 3000 };
+enum { FREE_AFTER_MS = 3000, PATIENCE_MIN_MS = 100 };
 
 static const char *const reasons[] = {
 	[ICE_WHY_NONE] = "",
@@ -114,24 +114,47 @@ static bool direct(const struct ice_agent *a, const struct pair *p)
 	       a->stream[p->stream].remote[p->remote].c.type == ICE_HOST;
 }
 
-/* A pair that would be better may still come. */
-static bool better_open(const struct ice_agent *a, const struct pair *than)
+/* A pair that would be better may still come; *asked: each such pair has been, once at least. */
+static bool better_open(const struct ice_agent *a, const struct pair *than, bool *asked)
 {
+	bool open = false;
+
+	*asked = true;
 	for (int i = 0; i < a->room.pairs; i++) {
 		const struct pair *const p = &a->pair[i];
 
 		if (p->id && p->listed && p->stream == than->stream &&
 		    p->component == than->component && p->priority > than->priority &&
-		    p->state != ICE_SUCCEEDED && p->state != ICE_PAIR_FAILED)
-			return true;
+		    p->state != ICE_SUCCEEDED && p->state != ICE_PAIR_FAILED) {
+			open = true;
+			*asked = *asked && p->state == ICE_IN_PROGRESS;
+		}
 	}
-	return false;
+	return open;
+}
+
+/*
+ * How long better pairs are given after the first valid one. A direct one that works answers in the
+ * time of the others: once all have been asked, a few times that is enough, and at most the
+ * setting. By a relay there is always an answer, while NATs are still being opened: the whole
+ * setting.
+ */
+static uint64_t patience_ms(const struct ice_agent *a, const struct pair *best, bool asked)
+{
+	const int checked = checked_of(a, (int)(best - a->pair));
+	const uint32_t rtt_ms = checked == NONE ? 0 : a->pair[checked].rtt_ms;
+	const uint32_t enough_ms = 4 * rtt_ms > PATIENCE_MIN_MS ? 4 * rtt_ms : PATIENCE_MIN_MS;
+
+	if (relayed(a, best))
+		return a->c.nominate_relay_ms;
+	return asked && enough_ms < a->c.nominate_ms ? enough_ms : a->c.nominate_ms;
 }
 
 /* When the choice is due; UINT64_MAX: there is none to make. */
 static uint64_t choice_ms(const struct ice_agent *a, unsigned stream, unsigned component)
 {
 	const struct stream *const s = &a->stream[stream];
+	bool asked;
 	int best;
 
 	if (!a->controlling || a->c.lite || s->list != LIST_RUNNING || s->done[component - 1] ||
@@ -142,10 +165,9 @@ static uint64_t choice_ms(const struct ice_agent *a, unsigned stream, unsigned c
 		return UINT64_MAX;
 	const struct pair *const p = &a->pair[best];
 
-	if (direct(a, p) || !better_open(a, p))
+	if (direct(a, p) || !better_open(a, p, &asked))
 		return a->now_ms;
-	return s->first_valid_ms[component - 1] +
-	       (relayed(a, p) ? a->c.nominate_relay_ms : a->c.nominate_ms);
+	return s->first_valid_ms[component - 1] + patience_ms(a, p, asked);
 }
 
 static void choose(struct ice_agent *a, unsigned stream, unsigned component)

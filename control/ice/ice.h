@@ -118,7 +118,7 @@ struct ice_config {
 	uint32_t ta_ms;                          /* 50 */
 	uint32_t gather_ms;                      /* cap for non-trickle use, 5000 (ICE-025) */
 	uint32_t pac_ms;                         /* 39500 (ICE-155) */
-	uint32_t nominate_ms, nominate_relay_ms; /* 500, 1500 (ICE-141) */
+	uint32_t nominate_ms, nominate_relay_ms; /* at most 500, and 1500 (ICE-141) */
 	uint32_t wait_nomination_ms;             /* 30000 (ICE-159) */
 	/* How many of each there is room for; what does not fit is refused, the trace says what. */
 	unsigned bases_max;        /* 32 */

@@ -73,7 +73,7 @@ static void test_patience(void)
 	static const struct {
 		enum ice_type type;
 		unsigned wait_ms;
-	} cases[] = { { ICE_SRFLX, 500 }, { ICE_RELAY, 1500 } };
+	} cases[] = { { ICE_SRFLX, 100 }, { ICE_RELAY, 1500 } };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct ice_config c = one_config();
