@@ -4,7 +4,7 @@ import re
 
 PARTS = (
     ("r0", "R0: the relay function alone", r"r0\.|insn\.|csum\."),
-    ("control", "Control plane", r"ring\.|hmac\.|alloc\.inproc|visible\.|punt\.|mem\.allocation$|mem\.allocation\.100k$|mem\.1m$"),
+    ("control", "Control plane", r"session\.|ring\.|hmac\.|alloc\.inproc|visible\.|punt\.|mem\.allocation$|mem\.allocation\.100k$|mem\.1m$"),
     ("r1", "R1: rings within a process; the generator", r"r1\.|latency\.r1\.|pdv\.|binding\.r1|gen\."),
     ("r2", "R2: memif, vhost and virtio-user", r"r2\.|latency\.r2\."),
     ("r3", "R3: veth", r"r3\.|latency\.r3\.|alloc\.|binding\.|mem\.allocation\.\d+k$"),

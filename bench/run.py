@@ -204,10 +204,10 @@ def programs(build, part):
     """Every build/bench/bench_*, by the part it belongs to."""
     found = [p for p in sorted(glob.glob(os.path.join(build, "bench", "bench_*")))
              if os.path.isfile(p) and os.access(p, os.X_OK)]
-    names = {"r0": ["bench_r0"], "r1": ["bench_r1"]}
+    names = {"r0": ["bench_r0", "bench_leg"], "r1": ["bench_r1"]}
     if part in names:
         return [p for p in found if os.path.basename(p) in names[part]]
-    rest = [p for p in found if os.path.basename(p) not in ("bench_r0", "bench_r1")]
+    rest = [p for p in found if os.path.basename(p) not in ("bench_r0", "bench_leg", "bench_r1")]
     order = {name: i for i, name in enumerate(CONTROL_FIRST)}
     return sorted(rest, key=lambda p: (order.get(os.path.basename(p), len(order)), p))
 
