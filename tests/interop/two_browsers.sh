@@ -58,5 +58,6 @@ try "by the relay, symmetric NATs" direct relay sym sym2 "$turn" all relay
 try "lite legs, hosts on the Internet, consent kept" legs lite pa pb 36 "--legs 2"
 try "lite legs, symmetric NAT to port-restricted NAT" legs nat sym port 1 "--legs 2"
 try "full legs" legs full pa port 1 "--legs 2 --role full --controlling 2"
+try "by TURN to the legs of the same relay" legs turn pa sym 1 "--legs 2" "$turn" relay
 lab_check "a clean stop" relay_down
 lab_end
