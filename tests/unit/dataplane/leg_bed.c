@@ -9,9 +9,9 @@
 #include "wire/stun_build.h"
 
 const char *const leg_peer[LEGS] = { "198.18.1.5:5000", "198.18.1.6:5001", "198.18.1.7:5002",
-	                         "[fd00:18::1:5]:5003" };
+	                             "[fd00:18::1:5]:5003" };
 const char *const leg_at[LEGS] = { "198.18.0.1:50000", "198.18.0.1:50001", "198.18.0.1:50002",
-	                       "[fd00:18::1]:50003" };
+	                           "[fd00:18::1]:50003" };
 struct punt_row leg_final[32];
 unsigned leg_n_final;
 
