@@ -14,13 +14,11 @@ Prints one line. Exit status 0: ICE connected, and stayed so, its checks answere
 import http.server
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import urllib.parse
 
+import chromium
 import ice_line
 
 role, local, remote, url, stay, *words = sys.argv[1:]
@@ -74,31 +72,9 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 options = {"role": role, "url": url, "stay": stay, "policy": "relay" if "relay" in words else ""}
 options.update({word: "yes" for word in words if word in ("trickle", "restart")})
-profile = tempfile.mkdtemp(prefix="turnpike-chromium.")
-flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-flags += " --disable-component-update --disable-sync --disable-dev-shm-usage"
-if "hidden" not in words:
-    flags += " --disable-features=WebRtcHideLocalIpsWithMdns"
-browser = subprocess.Popen(
-    [
-        "chromium",
-        *flags.split(),
-        f"--user-data-dir={profile}",
-        f"http://127.0.0.1:{server.server_port}/call?{urllib.parse.urlencode(options)}",
-    ],
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-    env={**os.environ, "HOME": profile},
-)
-try:
+shown = [] if "hidden" in words else ["--disable-features=WebRtcHideLocalIpsWithMdns"]
+with chromium.at(f"http://127.0.0.1:{server.server_port}/call?{urllib.parse.urlencode(options)}", *shown):
     done.wait(60 + float(stay))
-finally:
-    browser.terminate()
-    try:
-        browser.wait(10)
-    except subprocess.TimeoutExpired:
-        browser.kill()
-    shutil.rmtree(profile, ignore_errors=True)
 
 first, last = result.get("first", {}), result.get("last", {})
 if not last:

@@ -5,12 +5,11 @@ usage: browse.py TURN_URL USER PASSWORD"""
 import http.server
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import urllib.parse
+
+import chromium
 
 url, user, password = sys.argv[1:4]
 page = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "call.html"), "rb").read()
@@ -38,24 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 query = urllib.parse.urlencode({"url": url, "user": user, "password": password})
-profile = tempfile.mkdtemp(prefix="turnpike-chromium.")
-flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-flags += " --disable-component-update --disable-sync --disable-dev-shm-usage"
-browser = subprocess.Popen(
-    ["chromium", *flags.split(), f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/call?{query}"],
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-    env={**os.environ, "HOME": profile},
-)
-try:
+with chromium.at(f"http://127.0.0.1:{server.server_port}/call?{query}"):
     done.wait(60)
-finally:
-    browser.terminate()
-    try:
-        browser.wait(10)
-    except subprocess.TimeoutExpired:
-        browser.kill()
-    shutil.rmtree(profile, ignore_errors=True)
 print(json.dumps(result))
 good = (
     result.get("echoed") == 100000

@@ -10,12 +10,12 @@ usage: two_browsers.py a|b DIRECTORY TURNPIKECTL CONFIG STAY_S [ICE_URL [relay]]
 import http.server
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import urllib.parse
+
+import chromium
 
 side, place, ctl, config, stay = sys.argv[1:6]
 url, policy = [*sys.argv[6:], "", ""][:2]
@@ -94,24 +94,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 query = urllib.parse.urlencode({"side": side, "stay": stay, "url": url, "policy": policy, "trickle": "yes" if session else ""})
-profile = tempfile.mkdtemp(prefix="turnpike-chromium.")
-flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-flags += " --disable-component-update --disable-sync --disable-dev-shm-usage"
-browser = subprocess.Popen(
-    ["chromium", *flags.split(), f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/call?{query}"],
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-    env={**os.environ, "HOME": profile},
-)
-try:
+with chromium.at(f"http://127.0.0.1:{server.server_port}/call?{query}"):
     done.wait(75 + float(stay))
-finally:
-    browser.terminate()
-    try:
-        browser.wait(10)
-    except subprocess.TimeoutExpired:
-        browser.kill()
-    shutil.rmtree(profile, ignore_errors=True)
 print(json.dumps(result))
 good = result.get("state") == "connected" and result.get("frames", 0) > 20
 good = good and result["answers"] > 0 and (side == "b" or result["echoed"] == 100000)
