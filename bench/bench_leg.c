@@ -55,7 +55,7 @@ static struct rte_mbuf *m[MBUFS];
 static uint8_t (*frames)[FRAME]; /* one for each leg drawn from */
 static uint16_t *frame_len;
 static uint32_t drawn[DRAWN];
-static unsigned legs, made, next, sent;
+static unsigned next, sent;
 
 /* worker_send() of this program ends here; copies go back. */
 static void leave(struct rte_mbuf *one)
@@ -286,20 +286,18 @@ static void measure(struct bench *b, enum path path, unsigned n, const char *siz
 	const unsigned rounds = b->lengthy ? 600 : b->quick ? 60 : 200;
 	char name[64];
 
-	legs = n;
-	made = n;
 	open_relay(n);
-	frames = malloc((size_t)made * FRAME);
-	frame_len = malloc(made * sizeof(*frame_len));
+	frames = malloc((size_t)n * FRAME);
+	frame_len = malloc(n * sizeof(*frame_len));
 	if (!frames || !frame_len)
 		die("memory");
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		add_leg(i, path);
-	for (unsigned i = 0; i < made; i++)
 		make_frame(i, path);
+	}
 	srand(12345);
 	for (unsigned i = 0; i < DRAWN; i++)
-		drawn[i] = (unsigned)(((uint64_t)rand() * legs) >> 31);
+		drawn[i] = (unsigned)(((uint64_t)rand() * n) >> 31);
 	for (unsigned i = 0; i < samples; i++) {
 		const double rest = timed(rounds, false);
 

@@ -74,6 +74,18 @@ static json_t *one_leg(struct session_server *srv, uint64_t id, unsigned leg, bo
 	return out;
 }
 
+/* What its other side is told now, or why nothing was done. */
+static json_t *leg_result(struct control *c, enum session_result r, const struct ctl_request *req,
+                          unsigned leg, const char *why, struct ctl_error *err)
+{
+	if (r != SESSION_OK)
+		return refused(r, req, why, err);
+	json_t *const out = one_leg(c->sessions, ctl_arg(req, "id")->number, leg, true);
+
+	loop_pump(c);
+	return out;
+}
+
 /* --- making --- */
 
 static bool direction_of(const char *word, size_t len, enum session_direction *out)
@@ -187,12 +199,7 @@ json_t *session_add_leg_body(struct control *c, const struct ctl_request *req,
 	const enum session_result r =
 		session_add_leg(c->sessions, id, &w, loop_now_ms(), &leg, why);
 
-	if (r != SESSION_OK)
-		return refused(r, req, why, err);
-	json_t *const out = one_leg(c->sessions, id, leg, true);
-
-	loop_pump(c);
-	return out;
+	return leg_result(c, r, req, leg, why, err);
 }
 
 /* --- what the other side says --- */
@@ -210,12 +217,7 @@ json_t *session_set_remote_body(struct control *c, const struct ctl_request *req
 	const enum session_result r =
 		session_set_remote(c->sessions, id, leg, text, strlen(text), loop_now_ms(), why);
 
-	if (r != SESSION_OK)
-		return refused(r, req, why, err);
-	json_t *const out = one_leg(c->sessions, id, leg, true);
-
-	loop_pump(c);
-	return out;
+	return leg_result(c, r, req, leg, why, err);
 }
 
 json_t *session_add_candidate_body(struct control *c, const struct ctl_request *req,
@@ -249,12 +251,7 @@ json_t *session_restart_body(struct control *c, const struct ctl_request *req,
 		return NULL;
 	const enum session_result r = session_restart(c->sessions, id, leg, loop_now_ms());
 
-	if (r != SESSION_OK)
-		return refused(r, req, "", err);
-	json_t *const out = one_leg(c->sessions, id, leg, true);
-
-	loop_pump(c);
-	return out;
+	return leg_result(c, r, req, leg, "", err);
 }
 
 json_t *session_delete_body(struct control *c, const struct ctl_request *req, struct ctl_error *err)

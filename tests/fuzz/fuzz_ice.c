@@ -8,6 +8,7 @@
 #include "control/ice/ice.h"
 #include "control/ice/sdp.h"
 #include "tests/fuzz/must.h"
+#include "tests/fuzz/signed_check.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"
 #include "crypto.h"
@@ -79,36 +80,6 @@ static void begin(struct world *w)
 	rest(w);
 }
 
-/* Rightly signed, whatever it holds. */
-static size_t sign_check(const struct world *w, const uint8_t *in, size_t len, uint8_t *out,
-                         size_t cap)
-{
-	const struct ice_stream_description *const s = &w->mine.stream[0];
-	struct crypto_hmac_sha1 key;
-	struct stun_builder b;
-	uint8_t txid[STUN_TXID_LEN] = { 0 };
-	char name[64];
-	size_t covered;
-
-	memcpy(txid, in, len < 12 ? len : 12);
-	stun_begin(&b, out, cap, stun_type(STUN_BINDING, STUN_REQUEST), txid);
-	snprintf(name, sizeof(name), "%.20s:peer", s->ufrag);
-	stun_put(&b, STUN_USERNAME, name, (uint16_t)strlen(name));
-	for (size_t i = 12; i + 3 <= len && b.len < 600; i += 3u + (in[i + 2] & 15)) {
-		const uint16_t type = (uint16_t)(in[i] << 8 | in[i + 1]);
-		const size_t left = len - i - 3, n = in[i + 2] & 15;
-
-		stun_put(&b, type, in + i + 3, (uint16_t)(n < left ? n : left));
-	}
-	crypto_hmac_sha1_key(&key, s->pwd, strlen(s->pwd));
-	uint8_t *const mac = stun_reserve_integrity(&b, STUN_MESSAGE_INTEGRITY, &covered);
-
-	if (mac)
-		crypto_hmac_sha1(&key, &(struct crypto_piece){ out, covered }, 1, mac);
-	stun_put_fingerprint(&b);
-	return stun_finish(&b);
-}
-
 static void datagram(struct world *w, uint8_t who, const uint8_t *octets, size_t len)
 {
 	const struct endpoint from = who & 1   ? at(1, 3478)
@@ -137,7 +108,7 @@ static void step(struct world *w, uint8_t what, uint8_t who, const uint8_t *in, 
 	case 1: datagram(w, who, in, len); break;
 	case 2:
 	case 3:
-		n = sign_check(w, in, len, octets, sizeof(octets));
+		n = signed_check(&w->mine.stream[0], in, len, octets, sizeof(octets));
 		if (n)
 			datagram(w, who, octets, n);
 		break;

@@ -11,6 +11,7 @@
 #include "crypto.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/must.h"
+#include "tests/fuzz/signed_check.h"
 #include "wire/crc.h"
 #include "wire/integrity.h"
 
@@ -239,36 +240,14 @@ static void punt(unsigned who, const uint8_t *octets, size_t len)
 }
 
 /* Rightly signed for the leg, whatever it holds. */
-static void signed_check(unsigned who, const uint8_t *in, size_t len)
+static void known(unsigned who, const uint8_t *in, size_t len)
 {
 	struct session_leg_info info;
-	uint8_t out[1024], txid[STUN_TXID_LEN] = { 0 };
-	struct crypto_hmac_sha1 key;
-	struct stun_builder b;
-	char name[64];
-	size_t covered;
+	uint8_t out[1024];
 
 	if (!session_leg(w.srv, w.id, 1 + (who >> 4 & 1), &info))
 		return;
-	const struct ice_stream_description *const s = &info.local->stream[0];
-
-	memcpy(txid, in, len < 12 ? len : 12);
-	stun_begin(&b, out, sizeof(out), stun_type(STUN_BINDING, STUN_REQUEST), txid);
-	snprintf(name, sizeof(name), "%.20s:peer", s->ufrag);
-	stun_put(&b, STUN_USERNAME, name, (uint16_t)strlen(name));
-	for (size_t i = 12; i + 3 <= len && b.len < 600; i += 3u + (in[i + 2] & 15)) {
-		const uint16_t type = (uint16_t)(in[i] << 8 | in[i + 1]);
-		const size_t left = len - i - 3, n = in[i + 2] & 15;
-
-		stun_put(&b, type, in + i + 3, (uint16_t)(n < left ? n : left));
-	}
-	crypto_hmac_sha1_key(&key, s->pwd, strlen(s->pwd));
-	uint8_t *const mac = stun_reserve_integrity(&b, STUN_MESSAGE_INTEGRITY, &covered);
-
-	if (mac)
-		crypto_hmac_sha1(&key, &(struct crypto_piece){ out, covered }, 1, mac);
-	stun_put_fingerprint(&b);
-	punt(who | 1, out, stun_finish(&b));
+	punt(who | 1, out, signed_check(&info.local->stream[0], in, len, out, sizeof(out)));
 }
 
 static void row_event(unsigned what, const uint8_t *in, size_t len)
@@ -313,7 +292,7 @@ static void step(unsigned what, unsigned who, const uint8_t *in, size_t len)
 	switch (what & 7) {
 	case 0: punt(who, in, len); break;
 	case 1:
-	case 2: signed_check(who, in, len); break;
+	case 2: known(who, in, len); break;
 	case 3: session_set_remote(w.srv, w.id, 1 + (who & 1), text, len, w.now_ms, why); break;
 	case 4:
 		session_add_candidate(w.srv, w.id, 1 + (who & 1), who & 2 ? "peer" : NULL, text,
